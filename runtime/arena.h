@@ -1,0 +1,77 @@
+// Memory with a lifetime. An Arena hands out 64-byte aligned views from one block that is reserved and touched once; a
+// dry arena hands out null views and counts. The three lifetimes of a step (persistent, slot, scratch) are three uses
+// of it: see memory.h. An arena does not know what its views hold.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "runtime/view.h"
+
+namespace trireme::runtime {
+
+/// An anonymous mapping, on huge pages where the kernel grants them, touched at once so that no step pays for page
+/// faults.
+class HostMemory {
+ public:
+  HostMemory() = default;
+  explicit HostMemory(int64_t bytes);
+  HostMemory(HostMemory&& other) noexcept;
+  HostMemory& operator=(HostMemory&& other) noexcept;
+  ~HostMemory();
+
+  void* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+
+ private:
+  void* data_ = nullptr;
+  int64_t bytes_ = 0;
+};
+
+class Arena {
+ public:
+  static constexpr int64_t kAlignmentBytes = 64;
+
+  /// Counts what a real arena would hand out; its views are null, its capacity unlimited.
+  static Arena dry(std::string name);
+  /// Owns `capacity_bytes` of host memory.
+  static Arena host(std::string name, int64_t capacity_bytes);
+  /// Hands out parts of `block` (u8), which must outlive it. A null block makes a dry arena of that capacity.
+  static Arena over(std::string name, View block);
+
+  /// Uninitialised. Throws Error(device) naming the arena when it is exhausted: the plan was wrong.
+  View allocate(DType dtype, const Shape& shape);
+
+  int64_t used_bytes() const { return used_bytes_; }
+  int64_t peak_bytes() const { return peak_bytes_; }
+  int64_t capacity_bytes() const { return capacity_bytes_; }
+  bool is_dry() const { return base_ == nullptr; }
+  /// Forgets everything handed out; the peak stays.
+  void reset() { used_bytes_ = 0; }
+
+ private:
+  friend class ArenaFrame;
+  Arena(std::string name, HostMemory memory, void* base, int64_t capacity_bytes);
+
+  std::string name_;
+  HostMemory memory_;
+  char* base_;
+  int64_t capacity_bytes_;
+  int64_t used_bytes_ = 0;
+  int64_t peak_bytes_ = 0;
+};
+
+/// Scratch inside a scope: what was allocated since construction is given back at the end of the scope.
+class ArenaFrame {
+ public:
+  explicit ArenaFrame(Arena& arena) : arena_(arena), used_bytes_(arena.used_bytes_) {}
+  ~ArenaFrame() { arena_.used_bytes_ = used_bytes_; }
+  ArenaFrame(const ArenaFrame&) = delete;
+  ArenaFrame& operator=(const ArenaFrame&) = delete;
+
+ private:
+  Arena& arena_;
+  int64_t used_bytes_;
+};
+
+}  // namespace trireme::runtime

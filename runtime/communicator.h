@@ -1,0 +1,101 @@
+// Messages between the ranks of a group. A collective or a send returns at once with a Pending, which owns the right to
+// its buffers until wait(). Collectives are planned as lists of point-to-point steps (collective_plan.h), so that every
+// kind of communicator, dry included, follows the same list: `local` (ranks as threads, mailboxes), MPI, and dry, which
+// only adds up messages and bytes. A group of one is the identity. Only the training thread calls a communicator.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "runtime/view.h"
+
+namespace trireme::runtime {
+
+enum class ReduceOp { sum, max };
+
+/// An operation in flight. Waiting is done by wait(), which throws what went wrong; the destructor of an unfinished
+/// Pending waits too and logs. A default-constructed one is done.
+class Pending {
+ public:
+  class Operation {
+   public:
+    virtual ~Operation() = default;
+    virtual bool done() = 0;
+    virtual void wait() = 0;
+  };
+
+  Pending() = default;
+  explicit Pending(std::shared_ptr<Operation> operation) : operation_(std::move(operation)) {}
+  Pending(Pending&&) noexcept = default;
+  Pending& operator=(Pending&& other) noexcept;
+  ~Pending();
+
+  bool done() const { return operation_ == nullptr || operation_->done(); }
+  void wait();
+
+ private:
+  std::shared_ptr<Operation> operation_;  // shared with its communicator, which makes it progress
+};
+
+/// One entry of a communicator's ring of recent calls.
+struct CommCall {
+  int64_t sequence = 0;
+  std::string_view op;
+  std::string group;
+  int64_t elements = 0;
+  DType dtype = DType::u8;
+  double entered_seconds = 0;  ///< monotonic clock
+  double left_seconds = 0;     ///< 0 while in flight
+};
+
+/// Messages sent by this rank, per op.
+struct CommTotal {
+  int64_t calls = 0;
+  int64_t messages = 0;
+  int64_t bytes = 0;
+  bool operator==(const CommTotal&) const = default;
+};
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  /// Element by element, in place; the same bits on every rank. fp32, fp64, i64. Sends 2(P-1)/P * |buffer| bytes per
+  /// rank.
+  virtual Pending all_reduce(View buffer, ReduceOp op) = 0;
+  /// output (n) = this rank's part of the sum over ranks of input (P * n). Sends (P-1)/P * |input| bytes per rank.
+  virtual Pending reduce_scatter(ConstView input, View output, ReduceOp op) = 0;
+  /// output (P * n) = the inputs (n) of all ranks in rank order. Sends (P-1) * |input| bytes per rank. Any dtype.
+  virtual Pending all_gather(ConstView input, View output) = 0;
+  /// Part i of input (P * n) goes to rank i; part i of output (P * n) came from rank i.
+  virtual Pending all_to_all(ConstView input, View output) = 0;
+  virtual Pending broadcast(View buffer, int root) = 0;
+  virtual Pending send(ConstView buffer, int peer) = 0;
+  virtual Pending recv(View buffer, int peer) = 0;
+  virtual Pending barrier() = 0;
+  /// Ranks with the same colour form a group, ordered by (key, rank). Collective over this group; `name` is for reports
+  /// ("dp").
+  virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
+
+  /// Advances what is in flight; cheap when nothing is.
+  virtual void progress() = 0;
+
+  /// The last calls, oldest first (256 at most).
+  virtual std::vector<CommCall> recent_calls() const = 0;
+  virtual const std::map<std::string, CommTotal, std::less<>>& totals() const = 0;
+};
+
+/// A group of one, for a program started alone.
+std::unique_ptr<Communicator> solo_communicator();
+
+/// Every rank's bytes, in rank order. For the ends of the program (options, manifests): it allocates.
+std::vector<std::string> all_gather_bytes(Communicator& communicator, const std::string& bytes);
+
+}  // namespace trireme::runtime

@@ -1,0 +1,44 @@
+// The three digests: CRC32C for checkpoint slices (speed), XXH3-128 for shard blocks and documents (width), SHA-256 for
+// identity.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace trireme::runtime {
+
+/// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `bytes`, continuing from `crc` (0 at the start). SSE4.2 where the
+/// machine has it.
+uint32_t crc32c(std::span<const std::byte> bytes, uint32_t crc = 0);
+
+struct Hash128 {
+  uint64_t low = 0;
+  uint64_t high = 0;
+  bool operator==(const Hash128&) const = default;
+};
+
+/// XXH3, 128 bits, seed 0.
+Hash128 xxh3_128(std::span<const std::byte> bytes);
+
+/// 64 lower-case hexadecimal digits.
+std::string sha256(std::string_view bytes);
+
+/// SHA-256 of bytes that come in pieces.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  void update(std::span<const std::byte> bytes);
+  /// 64 lower-case hexadecimal digits; call once.
+  std::string finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace trireme::runtime

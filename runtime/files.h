@@ -1,0 +1,55 @@
+// Every disk access of `checkpoint` and `data` goes through this interface, so that a test can stand in for the disk.
+// Failures are Error(io) naming the path and the system's reason; a short write is a failure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace trireme::runtime {
+
+/// An open file; closed (silently) by its destructor.
+class File {
+ public:
+  virtual ~File() = default;
+  virtual int64_t size_bytes() = 0;
+  /// Reads exactly bytes.size() bytes at `offset`; a file that ends before is Error(data) naming both sizes.
+  virtual void read_at(int64_t offset, std::span<std::byte> bytes) = 0;
+  /// Appends all bytes.
+  virtual void append(std::span<const std::byte> bytes) = 0;
+  /// The content is durable when this returns. Never retry it after a failure: the content is lost.
+  virtual void sync() = 0;
+};
+
+class Files {
+ public:
+  virtual ~Files() = default;
+  virtual std::unique_ptr<File> open(const std::string& path) = 0;
+  /// A new file for appending; it must not exist.
+  virtual std::unique_ptr<File> create(const std::string& path) = 0;
+  virtual bool exists(const std::string& path) = 0;
+  virtual bool is_directory(const std::string& path) = 0;
+  /// Sorted names of a directory's entries.
+  virtual std::vector<std::string> list(const std::string& directory) = 0;
+  /// Creates missing parents too; an existing directory is fine.
+  virtual void make_directory(const std::string& path) = 0;
+  /// Atomic. `to` must not exist when it is a non-empty directory.
+  virtual void rename(const std::string& from, const std::string& to) = 0;
+  /// A file, or a directory with all it holds; a missing path is fine.
+  virtual void remove_all(const std::string& path) = 0;
+  /// Makes renames and creations inside `path` durable.
+  virtual void sync_directory(const std::string& path) = 0;
+};
+
+/// The operating system's files.
+Files& real_files();
+
+/// Whole small files. write_text_atomically goes through PATH.tmp, sync and rename, then syncs the directory.
+std::string read_text(Files& files, const std::string& path);
+void write_text_atomically(Files& files, const std::string& path, std::string_view text);
+
+}  // namespace trireme::runtime

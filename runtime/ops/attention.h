@@ -1,0 +1,47 @@
+// Causal multi-head attention with grouped K/V heads, by tiles with online softmax (Dao et al. 2022, arXiv:2205.14135):
+// the T x T scores are never held, only a tile of them per thread.
+#pragma once
+
+#include "runtime/arena.h"
+#include "runtime/stream.h"
+#include "runtime/view.h"
+
+namespace trireme::runtime {
+
+struct AttentionShape {
+  int64_t B = 0;  ///< sequences
+  int64_t T = 0;  ///< tokens of a sequence
+  int64_t H = 0;  ///< query heads
+  int64_t K = 0;  ///< key/value heads; K divides H
+  int64_t D = 0;  ///< width of a head
+};
+
+/// y = softmax(q k^T / sqrt(D), causal) v. A row of qkv (B*T, (H + 2K) D) is [q heads | k heads | v heads]; y (B*T, H
+/// D); log_sum_exp (B, H, T) of the scaled scores is saved for backward. 4 B H D T(T+1)/2 flops. Scratch for tiles is
+/// given back.
+void attention_forward(Stream& stream, const AttentionShape& shape, ConstView qkv, View y, View log_sum_exp,
+                       Arena& scratch);
+
+/// Gradients by recomputation of the scores; dqkv is overwritten. 10 B H D T(T+1)/2 flops.
+struct AttentionBackward {
+  ConstView qkv;
+  ConstView y;
+  ConstView log_sum_exp;
+  ConstView dy;
+  View dqkv;
+};
+void attention_backward(Stream& stream, const AttentionShape& shape, const AttentionBackward& args, Arena& scratch);
+
+/// Attention of T new tokens of each sequence over `past` cached ones and themselves. Appends the new keys and values
+/// to the caches at [past, past + T) first. qkv as above; key_cache, value_cache (B, T_max, K, D); y (B*T, H D). Same
+/// result as attention_forward over past + T tokens, for the new rows.
+struct CachedAttention {
+  ConstView qkv;
+  View key_cache;
+  View value_cache;
+  int64_t past = 0;
+  View y;
+};
+void cached_attention(Stream& stream, const AttentionShape& shape, const CachedAttention& args, Arena& scratch);
+
+}  // namespace trireme::runtime

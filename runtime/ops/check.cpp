@@ -1,0 +1,17 @@
+#include "runtime/ops/check.h"
+
+#include <string>
+
+#include "runtime/error.h"
+
+namespace trireme::runtime {
+
+void check_operand(std::string_view op, std::string_view operand, const ConstView& view, DType dtype,
+                   const Shape& shape) {
+  if (view.dtype == dtype && view.shape == shape) return;
+  throw Error(ErrorKind::internal, std::string(op) + ": " + std::string(operand) + " is " + to_string(view.shape) +
+                                       " " + std::string(name(view.dtype)) + ", expected " + to_string(shape) + " " +
+                                       std::string(name(dtype)));
+}
+
+}  // namespace trireme::runtime

@@ -1,0 +1,40 @@
+// Small ops on whole tensors: fill, add, sums for the norm, initial weights, and the two ways across the border to the
+// host.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "runtime/stream.h"
+#include "runtime/view.h"
+
+namespace trireme::runtime {
+
+/// y = value; fp32 or fp64.
+void fill(Stream& stream, View y, double value);
+
+/// y = a + b, fp32, equal shapes; y may be either.
+void add(Stream& stream, ConstView a, ConstView b, View y);
+
+/// total (1) fp64 += sum of squares of x (n) fp32: sums of fixed blocks of 4,096 elements, added in order, so that the
+/// result does not depend on the thread count. Not finite when x is not.
+void add_sum_of_squares(Stream& stream, ConstView x, View total);
+
+/// y (n) fp32 = standard_deviation * N(0, 1), a pure function of (seed, name_hash, begin + index): Philox and
+/// Box-Muller.
+struct NormalSource {
+  uint64_t seed = 0;
+  uint64_t name_hash = 0;
+  float standard_deviation = 1;
+};
+void fill_normal(Stream& stream, const NormalSource& source, int64_t begin, View y);
+
+/// The only place where a step may branch on data: waits for the stream and copies values (n) fp64 to the host. A dry
+/// stream answers 1.0.
+void read_scalars(Stream& stream, ConstView values, std::span<double> host);
+
+/// Copies between host memory of the caller and a view of the same size; a dry stream does nothing.
+void copy_from_host(Stream& stream, std::span<const std::byte> host, View view);
+void copy_to_host(Stream& stream, ConstView view, std::span<std::byte> host);
+
+}  // namespace trireme::runtime

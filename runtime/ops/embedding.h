@@ -1,0 +1,32 @@
+// Token and position embedding.
+#pragma once
+
+#include "runtime/stream.h"
+#include "runtime/view.h"
+
+namespace trireme::runtime {
+
+/// y[i] = token_table[tokens[i]] + position_table[positions[i]].
+/// tokens, positions (N) i32; token_table (V, C); position_table (P, C), or absent; y (N, C).
+/// Ids are the caller's promise: data checks them when it opens a shard.
+struct EmbeddingForward {
+  ConstView tokens;
+  ConstView positions;
+  ConstView token_table;
+  ConstView position_table;
+  View y;
+};
+void embedding_forward(Stream& stream, const EmbeddingForward& args);
+
+/// dtoken_table[tokens[i]] += dy[i]; dposition_table[positions[i]] += dy[i]. Accumulates, in index order for any thread
+/// count.
+struct EmbeddingBackward {
+  ConstView tokens;
+  ConstView positions;
+  ConstView dy;
+  View dtoken_table;
+  View dposition_table;  ///< or absent
+};
+void embedding_backward(Stream& stream, const EmbeddingBackward& args);
+
+}  // namespace trireme::runtime

@@ -1,0 +1,40 @@
+// Layer normalisation (Ba, Kiros, Hinton 2016, arXiv:1607.06450) fused with the residual addition before it.
+#pragma once
+
+#include "runtime/stream.h"
+#include "runtime/view.h"
+
+namespace trireme::runtime {
+
+/// sum = residual + branch; y = (sum - mean) * rstd * weight + bias, rstd = 1 / sqrt(variance + epsilon), per row.
+/// residual, branch, sum, y (N, C); weight, bias (C); mean, rstd (N) fp32 are saved for backward.
+/// Without a branch (absent, and sum absent too) the residual itself is normalised. sum may be residual.
+struct LayerNormForward {
+  ConstView residual;
+  ConstView branch;
+  ConstView weight;
+  ConstView bias;
+  float epsilon = 1e-5f;
+  View sum;
+  View y;
+  View mean;
+  View rstd;
+};
+void layer_norm_forward(Stream& stream, const LayerNormForward& args);
+
+/// dx = dresidual + d(norm)/d(sum)^T dy (dresidual may be absent: then without it, or dx itself); dweight, dbias (C)
+/// accumulate. dx is the gradient of residual and of branch alike. sum is what was normalised.
+struct LayerNormBackward {
+  ConstView dy;
+  ConstView sum;
+  ConstView weight;
+  ConstView mean;
+  ConstView rstd;
+  ConstView dresidual;
+  View dx;
+  View dweight;
+  View dbias;
+};
+void layer_norm_backward(Stream& stream, const LayerNormBackward& args);
+
+}  // namespace trireme::runtime

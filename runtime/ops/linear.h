@@ -1,0 +1,34 @@
+// y = x w^T, the matrix product of a layer, and its two backward products.
+#pragma once
+
+#include "runtime/stream.h"
+#include "runtime/view.h"
+
+namespace trireme::runtime {
+
+/// What follows the product in the same call.
+enum class Epilogue {
+  none,
+  bias,       ///< y = x w^T + bias
+  bias_gelu,  ///< pre_activation = x w^T + bias; y = gelu(pre_activation)
+};
+
+/// x (N, C_in); weight (C_out, C_in); bias (C_out), absent for Epilogue::none; y (N, C_out);
+/// pre_activation (N, C_out) only for bias_gelu. 2 N C_in C_out flops.
+struct LinearForward {
+  ConstView x;
+  ConstView weight;
+  ConstView bias;
+  Epilogue epilogue = Epilogue::none;
+  View y;
+  View pre_activation;
+};
+void linear_forward(Stream& stream, const LinearForward& args);
+
+/// dx = dy w, overwriting. dy (N, C_out); weight (C_out, C_in); dx (N, C_in).
+void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View dx);
+
+/// dweight += dy^T x; dbias += column sums of dy (dbias may be absent). Both accumulate in fp32.
+void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dweight, View dbias);
+
+}  // namespace trireme::runtime

@@ -1,0 +1,26 @@
+// Cross entropy over the vocabulary in three ops on a chunk of tokens, so that whole logits are never held and the
+// vocabulary may be split over ranks: partials of the logits, combination (a collective over the group, identity
+// alone), gradient in place. Losses and gradients are sums over target tokens; a negative target is no target.
+#pragma once
+
+#include "runtime/arena.h"
+#include "runtime/communicator.h"
+#include "runtime/stream.h"
+#include "runtime/view.h"
+
+namespace trireme::runtime {
+
+/// partials (N, 3) fp32 = per token: max of the logits, sum of exp(logit - max), the target's logit (0 when it is not
+/// among these). logits (N, V_local) are vocabulary entries [vocabulary_begin, vocabulary_begin + V_local); targets (N)
+/// i32.
+void loss_partials(Stream& stream, ConstView logits, ConstView targets, int64_t vocabulary_begin, View partials);
+
+/// Merges the partials of all ranks of the group in place, then adds to totals (2) fp64: sum of -log p(target) and
+/// count of targets. Collective over `group`; waits for it.
+void loss_combine(Stream& stream, Communicator& group, ConstView targets, View partials, View totals, Arena& scratch);
+
+/// logits := softmax(logits) - onehot(target), zero where there is no target: d(sum of losses)/d(logits). partials are
+/// combined.
+void loss_gradient(Stream& stream, ConstView partials, ConstView targets, int64_t vocabulary_begin, View logits);
+
+}  // namespace trireme::runtime
