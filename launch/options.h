@@ -1,4 +1,4 @@
-// What the user asked for, one plain struct per command, filled by option_tables.h and checked by option_checks.h. The
+// What the user asked for, one plain struct per command, filled by option_tables.h and checked there. The
 // members' initial values are the defaults that `--help` shows. A 0 that means "you choose" is named where it stands.
 #pragma once
 
@@ -14,7 +14,7 @@ struct PrepareOptions {
   std::string output;
   std::string tokenizer = "byte";
   double validation_fraction = 0.1;
-  std::string document_separator;  ///< empty: a text file is one document; \n, \t and \\ are already unescaped
+  std::optional<std::string> document_separator;  ///< unescaped; empty: a text file is one document
 };
 
 struct Resume {
