@@ -26,8 +26,5 @@ int launch::run_prepare(const PrepareOptions&) {
 int launch::run_checkpoint(const CheckpointOptions&) {
   pending();
 }
-std::unique_ptr<runtime::Communicator> runtime::solo_communicator() {
-  pending();
-}
 
 }  // namespace trireme
