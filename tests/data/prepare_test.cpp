@@ -1,6 +1,7 @@
 #include "data/prepare.h"
 
 #include "data/token_dataset.h"
+#include "tests/data/failing_files.h"
 #include "tests/data/prepared_text.h"
 #include "tests/file_size_limit.h"
 
@@ -210,6 +211,34 @@ TEST(Prepare, AnUnwritableOrFullOutputLeavesNothing) {
                            }),
                   {directory / "deep/dataset"});
   EXPECT_FALSE(std::filesystem::exists(directory / "deep/dataset"));
+}
+
+TEST(Prepare, AFailureAtAnyAccessLeavesNothingHalfValid) {
+  for (const bool for_good : {false, true}) {
+    int64_t failures = 0;
+    for (int64_t fail_at = 0;; ++fail_at) {
+      const tests::TemporaryDirectory directory;
+      const std::string output = directory / "dataset";
+      write_file(directory / "text.txt", numbered_text(400));
+      const PrepareOptions options{.inputs = {directory / "text.txt"}, .output = output, .document_separator = {}};
+      FailingFiles files(fail_at, for_good);
+      try {
+        prepare(files, ByteTokenizer(), options);
+        ASSERT_LE(files.accesses(), fail_at);
+        break;
+      } catch (const runtime::Error& error) {
+        EXPECT_TRUE(std::string(error.what()).starts_with("access " + std::to_string(fail_at))) << error.what();
+      }
+      ++failures;
+      if (!for_good) {
+        EXPECT_FALSE(std::filesystem::exists(output)) << "access " << fail_at;
+      }
+      // Gone for good, the disk may keep debris, or the finished dataset when only its last sync failed.
+      prepare_with(options);
+      EXPECT_EQ(documents_in(output, "train").size(), 1u) << "access " << fail_at;
+    }
+    EXPECT_GT(failures, 25);  // two shards and the manifest: open, create, append, read, sync, rename, remove
+  }
 }
 
 TEST(Prepare, ABadRowLeavesNothing) {
