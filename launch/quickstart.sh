@@ -45,7 +45,7 @@ if [ -z "$corpus" ]; then
   bible -f 'gen1:1-rev22:21' >$corpus
   echo "the King James Bible, $(wc -c <$corpus) bytes"
 fi
-rm -rf $here/data $here/run
+rm -rf $here/data $here/run $here/run-2-ranks
 $trireme prepare --input "$corpus" --output $here/data --tokenizer byte
 
 heading "Training"
@@ -73,8 +73,8 @@ summary loss "training loss  "
 summary validation_loss "validation loss"
 
 heading "Sample"
-# The corpus' own first words, whole ones, so that any file gives a prompt that fits.
-prompt=$(head -n 1 "$corpus" | cut -d ' ' -f 1-4 | head -c 40)
+# The corpus' own first words, whatever it is; iconv drops a character that the cut went through.
+prompt=$(head -c 40 "$corpus" | head -n 1 | iconv -f UTF-8 -t UTF-8 -c | cut -d ' ' -f 1-4) || true
 [ -n "$prompt" ] || prompt="The "
 generate="$trireme generate --model $here/run --max-new-tokens $sample_tokens --temperature 0.7"
 $generate --seed 1 --prompt "$prompt"
