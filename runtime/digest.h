@@ -14,6 +14,8 @@ namespace trireme::runtime {
 /// CRC-32C (Castagnoli, RFC 3720 appendix B.4) of `bytes`, continuing from `crc` (0 at the start). SSE4.2 where the
 /// machine has it.
 uint32_t crc32c(std::span<const std::byte> bytes, uint32_t crc = 0);
+/// The same without the instruction: what crc32c does on machines that lack it.
+uint32_t crc32c_by_table(std::span<const std::byte> bytes, uint32_t crc = 0);
 
 struct Hash128 {
   uint64_t low = 0;

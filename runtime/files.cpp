@@ -1,0 +1,155 @@
+#include "runtime/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <utility>
+
+#include "runtime/error.h"
+
+namespace trireme::runtime {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error io_error(const std::string& doing, const std::string& path, int error_number) {
+  return {ErrorKind::io, "cannot " + doing + " " + path + ": " + system_message(error_number)};
+}
+
+class RealFile : public File {
+ public:
+  RealFile(std::string path, int descriptor) : path_(std::move(path)), descriptor_(descriptor) {}
+  ~RealFile() override { ::close(descriptor_); }
+  RealFile(const RealFile&) = delete;
+  RealFile& operator=(const RealFile&) = delete;
+
+  int64_t size_bytes() override {
+    struct stat status {};
+    if (::fstat(descriptor_, &status) != 0) throw io_error("look at", path_, errno);
+    return status.st_size;
+  }
+
+  void read_at(int64_t offset, std::span<std::byte> bytes) override {
+    size_t done = 0;
+    while (done < bytes.size()) {
+      const ssize_t count =
+          ::pread(descriptor_, bytes.data() + done, bytes.size() - done, offset + static_cast<int64_t>(done));
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) throw io_error("read", path_, errno);
+      if (count == 0) {
+        throw Error(ErrorKind::data, path_ + " ends after " + std::to_string(size_bytes()) + " bytes; bytes up to " +
+                                         std::to_string(offset + static_cast<int64_t>(bytes.size())) +
+                                         " were expected");
+      }
+      done += static_cast<size_t>(count);
+    }
+  }
+
+  void append(std::span<const std::byte> bytes) override {
+    size_t done = 0;
+    while (done < bytes.size()) {
+      const ssize_t count = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
+      if (count < 0 && errno == EINTR) continue;
+      if (count < 0) throw io_error("write", path_, errno);
+      done += static_cast<size_t>(count);
+    }
+  }
+
+  void sync() override {
+    if (::fsync(descriptor_) != 0) throw io_error("sync", path_, errno);
+  }
+
+ private:
+  std::string path_;
+  int descriptor_;
+};
+
+std::unique_ptr<File> open_file(const std::string& doing, const std::string& path, int flags) {
+  const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
+  if (descriptor < 0) throw io_error(doing, path, errno);
+  return std::make_unique<RealFile>(path, descriptor);
+}
+
+class RealFiles : public Files {
+ public:
+  std::unique_ptr<File> open(const std::string& path) override { return open_file("open", path, O_RDONLY); }
+
+  std::unique_ptr<File> create(const std::string& path) override {
+    return open_file("create", path, O_RDWR | O_CREAT | O_EXCL | O_APPEND);
+  }
+
+  bool exists(const std::string& path) override {
+    std::error_code ignored;  // what cannot be reached does not exist for us
+    return fs::exists(path, ignored);
+  }
+
+  bool is_directory(const std::string& path) override {
+    std::error_code ignored;
+    return fs::is_directory(path, ignored);
+  }
+
+  std::vector<std::string> list(const std::string& directory) override {
+    std::vector<std::string> names;
+    std::error_code failure;
+    for (fs::directory_iterator entry(directory, failure), end; !failure && entry != end; entry.increment(failure)) {
+      names.push_back(entry->path().filename().string());
+    }
+    if (failure) throw io_error("list", directory, failure.value());
+    std::ranges::sort(names);
+    return names;
+  }
+
+  void make_directory(const std::string& path) override {
+    std::error_code failure;
+    fs::create_directories(path, failure);
+    if (failure) throw io_error("create the directory", path, failure.value());
+  }
+
+  void rename(const std::string& from, const std::string& to) override {
+    if (::rename(from.c_str(), to.c_str()) != 0) throw io_error("rename " + from + " to", to, errno);
+  }
+
+  void remove_all(const std::string& path) override {
+    std::error_code failure;
+    fs::remove_all(path, failure);
+    if (failure) throw io_error("remove", path, failure.value());
+  }
+
+  void sync_directory(const std::string& path) override {
+    open_file("open the directory", path, O_RDONLY | O_DIRECTORY)->sync();
+  }
+};
+
+}  // namespace
+
+Files& real_files() {
+  static RealFiles files;  // no state: the operating system is the only one there is
+  return files;
+}
+
+std::string read_text(Files& files, const std::string& path) {
+  const std::unique_ptr<File> file = files.open(path);
+  std::string text(static_cast<size_t>(file->size_bytes()), '\0');
+  file->read_at(0, std::as_writable_bytes(std::span(text)));
+  return text;
+}
+
+void write_text_atomically(Files& files, const std::string& path, std::string_view text) {
+  const std::string temporary = path + ".tmp";
+  files.remove_all(temporary);  // debris of a writer that died
+  {
+    const std::unique_ptr<File> file = files.create(temporary);
+    file->append(std::as_bytes(std::span(text)));
+    file->sync();
+  }
+  files.rename(temporary, path);
+  const std::string parent = fs::path(path).parent_path().string();
+  files.sync_directory(parent.empty() ? "." : parent);
+}
+
+}  // namespace trireme::runtime

@@ -1,0 +1,92 @@
+#include "runtime/files.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <functional>
+
+#include "runtime/error.h"
+#include "tests/file_size_limit.h"
+#include "tests/temporary_directory.h"
+
+namespace trireme::runtime {
+namespace {
+
+using Names = std::vector<std::string>;
+
+void expect_error(ErrorKind kind, const std::string& part, const std::function<void()>& call) {
+  try {
+    call();
+    FAIL() << "no error that says " << part;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+TEST(Files, WhatWasAppendedIsRead) {
+  const tests::TemporaryDirectory directory;
+  Files& files = real_files();
+  {
+    const auto file = files.create(directory / "a");
+    file->append(std::as_bytes(std::span(std::string_view("hello "))));
+    file->append(std::as_bytes(std::span(std::string_view("world"))));
+    file->sync();
+    EXPECT_EQ(file->size_bytes(), 11);
+  }
+  EXPECT_EQ(read_text(files, directory / "a"), "hello world");
+  std::array<char, 5> middle{};
+  files.open(directory / "a")->read_at(3, std::as_writable_bytes(std::span(middle)));
+  EXPECT_EQ(std::string(middle.data(), middle.size()), "lo wo");
+}
+
+TEST(Files, ErrorsNameThePathAndTheReason) {
+  const tests::TemporaryDirectory directory;
+  Files& files = real_files();
+  write_text_atomically(files, directory / "a", "12345");
+  expect_error(ErrorKind::io, "cannot open " + directory / "b" + ": No such file or directory",
+               [&] { files.open(directory / "b"); });
+  expect_error(ErrorKind::io, "cannot create " + directory / "a" + ": File exists",
+               [&] { files.create(directory / "a"); });
+  expect_error(ErrorKind::io, "Not a directory", [&] { files.make_directory(directory / "a/b"); });
+  expect_error(ErrorKind::io, "No such file or directory", [&] { static_cast<void>(files.list(directory / "c")); });
+  std::array<std::byte, 4> four{};
+  expect_error(ErrorKind::data, "a ends after 5 bytes; bytes up to 6 were expected",
+               [&] { files.open(directory / "a")->read_at(2, four); });
+}
+
+TEST(Files, AFullDiskIsAnError) {
+  const tests::TemporaryDirectory directory;
+  const auto file = real_files().create(directory / "a");
+  const std::string text(5000, 'x');
+  const tests::FileSizeLimit limit(4096);
+  expect_error(ErrorKind::io, "cannot write " + directory / "a" + ": File too large",
+               [&] { file->append(std::as_bytes(std::span(text))); });
+}
+
+TEST(Files, RenameIsRefusedOntoAFullDirectory) {
+  const tests::TemporaryDirectory directory;
+  Files& files = real_files();
+  files.make_directory(directory / "a/x");
+  files.make_directory(directory / "b/y");
+  expect_error(ErrorKind::io, "Directory not empty", [&] { files.rename(directory / "a", directory / "b"); });
+  files.remove_all(directory / "b");
+  files.rename(directory / "a", directory / "b");
+  files.sync_directory(directory.path());
+  EXPECT_EQ(files.list(directory.path()), Names{"b"});
+  EXPECT_TRUE(files.is_directory(directory / "b/x"));
+  files.remove_all(directory / "missing");
+}
+
+TEST(Files, AtomicWriteReplacesAndLeavesNothingBehind) {
+  const tests::TemporaryDirectory directory;
+  Files& files = real_files();
+  write_text_atomically(files, directory / "a", "old");
+  files.create(directory / "a.tmp");  // debris of a killed writer
+  write_text_atomically(files, directory / "a", "new");
+  EXPECT_EQ(read_text(files, directory / "a"), "new");
+  EXPECT_EQ(files.list(directory.path()), Names{"a"});
+}
+
+}  // namespace
+}  // namespace trireme::runtime

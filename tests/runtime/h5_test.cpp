@@ -1,0 +1,185 @@
+#include "runtime/h5.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <numeric>
+#include <thread>
+
+#include "runtime/error.h"
+#include "runtime/files.h"
+#include "tests/file_size_limit.h"
+#include "tests/temporary_directory.h"
+
+namespace trireme::runtime {
+namespace {
+
+constexpr std::array<int64_t, 3> kShape = {3, 4, 5};
+
+std::vector<float> counting(size_t count) {
+  std::vector<float> values(count);
+  std::iota(values.begin(), values.end(), 1.0f);
+  return values;
+}
+
+void write_sample(const std::string& path) {
+  std::vector<float> values = counting(60);
+  std::vector<int64_t> ids = {7, -8};
+  H5Writer writer(path);
+  const H5Dataset tensor = writer.create("/model/h.0/weight", DType::fp32, kShape);
+  const H5Dataset list = writer.create("/model/ids", DType::i64, std::array<int64_t, 1>{2});
+  writer.write(tensor, 0, view_of(std::span(values), {60}));
+  writer.write(list, 0, view_of(std::span(ids), {2}));
+  writer.attribute("/", "format", "sample");
+  writer.attribute("/model/h.0/weight", "box_start", std::array<int64_t, 2>{3, 9});
+  writer.finish();
+}
+
+TEST(H5, DataLiesAtTheRecordedOffset) {
+  const tests::TemporaryDirectory directory;
+  write_sample(directory / "a.h5");
+  H5Reader reader(directory / "a.h5");
+  const H5Dataset tensor = reader.dataset("/model/h.0/weight");
+  EXPECT_EQ(tensor.dtype, DType::fp32);
+  EXPECT_EQ(tensor.shape, (std::vector<int64_t>{3, 4, 5}));
+  EXPECT_EQ(tensor.offset_bytes % 64, 0) << "a mapped dataset must be aligned";
+  EXPECT_EQ(reader.dataset("/model/ids").offset_bytes % 64, 0);
+  std::vector<float> values(60);
+  real_files().open(directory / "a.h5")->read_at(tensor.offset_bytes, std::as_writable_bytes(std::span(values)));
+  EXPECT_EQ(values, counting(60));
+}
+
+TEST(H5, AttributesComeBack) {
+  const tests::TemporaryDirectory directory;
+  const std::string text(100000, 'j');  // more than the 64 KiB that fit an object header
+  {
+    H5Writer writer(directory / "a.h5");
+    writer.attribute("/", "text", text);
+    writer.attribute("/", "empty", "");
+    writer.attribute("/", "numbers", std::array<int64_t, 3>{1, -2, int64_t{1} << 40});
+    writer.attribute("/", "none", std::span<const int64_t>());
+    writer.finish();
+  }
+  H5Reader reader(directory / "a.h5");
+  EXPECT_EQ(reader.text_attribute("/", "text"), text);
+  EXPECT_EQ(reader.text_attribute("/", "empty"), "");
+  EXPECT_EQ(reader.integer_attribute("/", "numbers"), (std::vector<int64_t>{1, -2, int64_t{1} << 40}));
+  EXPECT_TRUE(reader.integer_attribute("/", "none").empty());
+  EXPECT_FALSE(reader.has_attribute("/", "absent"));
+  EXPECT_THROW(reader.text_attribute("/", "numbers"), Error);
+  EXPECT_THROW(reader.text_attribute("/", "absent"), Error);
+}
+
+TEST(H5, AnyFlatRangeIsWrittenWhereItBelongs) {
+  const tests::TemporaryDirectory directory;
+  const std::vector<float> expected = counting(60);
+  for (int64_t cut = 0; cut <= 60; ++cut) {
+    for (int64_t second : {cut, (cut + 60) / 2, int64_t{60}}) {
+      const std::string path = directory / "a.h5";
+      real_files().remove_all(path);
+      std::vector<float> values = expected;
+      H5Writer writer(path);
+      const H5Dataset tensor = writer.create("/t", DType::fp32, kShape);
+      const View all = view_of(std::span(values), {60});
+      writer.write(tensor, cut, all.range(cut, {second - cut}));
+      writer.write(tensor, second, all.range(second, {60 - second}));
+      writer.write(tensor, 0, all.range(0, {cut}));
+      writer.finish();
+      std::vector<float> read(60);
+      real_files().open(path)->read_at(tensor.offset_bytes, std::as_writable_bytes(std::span(read)));
+      ASSERT_EQ(read, expected) << cut << " " << second;
+    }
+  }
+}
+
+TEST(H5, EqualInputGivesEqualBytesAtAnyTime) {
+  const tests::TemporaryDirectory directory;
+  write_sample(directory / "a.h5");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));  // HDF5's times count seconds
+  write_sample(directory / "b.h5");
+  EXPECT_EQ(read_text(real_files(), directory / "a.h5"), read_text(real_files(), directory / "b.h5"));
+}
+
+std::string message_of(ErrorKind kind, const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), kind) << error.what();
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(H5, FilesThatCannotBeOpenedAreNamedWithTheReason) {
+  const tests::TemporaryDirectory directory;
+  write_sample(directory / "a.h5");
+  EXPECT_EQ(message_of(ErrorKind::io, [&] { H5Reader reader(directory / "b.h5"); }),
+            "cannot open " + directory / "b.h5" + ": No such file or directory");
+  EXPECT_EQ(message_of(ErrorKind::io, [&] { H5Writer writer(directory / "a.h5"); }),
+            "cannot create " + directory / "a.h5" + ": File exists");
+  write_text_atomically(real_files(), directory / "c.h5", "not what it seems");
+  EXPECT_EQ(message_of(ErrorKind::data, [&] { H5Reader reader(directory / "c.h5"); }),
+            "cannot open " + directory / "c.h5" + ": HDF5: file signature not found");
+  std::string whole = read_text(real_files(), directory / "a.h5");
+  write_text_atomically(real_files(), directory / "d.h5", std::string_view(whole).substr(0, whole.size() - 1));
+  EXPECT_NE(message_of(ErrorKind::data, [&] { H5Reader reader(directory / "d.h5"); }).find("truncated file"),
+            std::string::npos);
+  EXPECT_NE(
+      message_of(ErrorKind::data, [&] { H5Reader(directory / "a.h5").dataset("/model/absent"); }).find("/model/absent"),
+      std::string::npos);
+}
+
+// A disk that fills up at any byte: some call must say so, whatever the library still holds in memory then.
+TEST(H5, AFullDiskIsNeverAFinishedFile) {
+  const tests::TemporaryDirectory directory;
+  const std::vector<float> expected = counting(20000);
+  const auto write_all = [&](const std::string& path) {
+    std::vector<float> values = expected;
+    H5Writer writer(path);
+    const H5Dataset tensor = writer.create("/group/t", DType::fp32, std::array<int64_t, 1>{20000});
+    writer.write(tensor, 0, view_of(std::span(values), {20000}));
+    const H5Dataset small = writer.create("/group/small", DType::fp32, std::array<int64_t, 1>{20});
+    writer.write(small, 0, view_of(std::span(values), {20000}).range(0, {20}));
+    writer.attribute("/group/t", "name", "t");
+    writer.finish();
+  };
+  write_all(directory / "whole.h5");
+  const int64_t whole_bytes = real_files().open(directory / "whole.h5")->size_bytes();
+  for (int64_t limit_bytes = 0; limit_bytes < whole_bytes; limit_bytes += limit_bytes < 4096 ? 97 : 5003) {
+    const tests::FileSizeLimit limit(static_cast<rlim_t>(limit_bytes));
+    const std::string path = directory / std::to_string(limit_bytes);
+    EXPECT_NE(message_of(ErrorKind::io, [&] { write_all(path); }).find(path), std::string::npos) << limit_bytes;
+  }
+  const tests::FileSizeLimit limit(static_cast<rlim_t>(whole_bytes - 1));
+  EXPECT_NE(message_of(ErrorKind::io, [&] { write_all(directory / "last"); }).find("File too large"),
+            std::string::npos);
+}
+
+TEST(H5, AWriterThatFailedCannotFinish) {
+  const tests::TemporaryDirectory directory;
+  std::vector<float> values = counting(20000);
+  H5Writer writer(directory / "a.h5");
+  const H5Dataset tensor = writer.create("/t", DType::fp32, std::array<int64_t, 1>{20000});
+  {
+    const tests::FileSizeLimit limit(30000);
+    EXPECT_THROW(writer.write(tensor, 0, view_of(std::span(values), {20000})), Error);
+  }
+  EXPECT_NE(message_of(ErrorKind::io, [&] { writer.finish(); }).find("not whole"), std::string::npos);
+}
+
+TEST(H5, ShapesOfNothingAndDataThatDoesNotFit) {
+  const tests::TemporaryDirectory directory;
+  std::vector<float> values = counting(4);
+  H5Writer writer(directory / "a.h5");
+  EXPECT_EQ(writer.create("/empty", DType::u8, std::array<int64_t, 1>{0}).offset_bytes, 0);
+  const H5Dataset tensor = writer.create("/t", DType::fp32, std::array<int64_t, 1>{4});
+  EXPECT_THROW(writer.write(tensor, 1, view_of(std::span(values), {4})), Error);
+  writer.write(tensor, 0, view_of(std::span(values), {4}));
+  writer.finish();
+  EXPECT_EQ(H5Reader(directory / "a.h5").dataset("/empty").shape, std::vector<int64_t>{0});
+}
+
+}  // namespace
+}  // namespace trireme::runtime
