@@ -25,7 +25,7 @@ up_to_date() { # STAMP: nothing that the header included last time has changed s
 compile_alone() { # FILE
   local file=$1 part=${1#tests/} room include stamp=$stamps/${1//\//__}
   part=${part#bench/} room=${part%%/*}
-  [ -n "$(rooms_seen_by "$room")" ] || room=runtime
+  [ -n "$(rooms_seen_by "$room")" ] || room=launch # shared by tests of several rooms
   include=(-I "$stamps/$room")
   [[ $file != tests/* && $file != bench/* ]] || include+=(-I "$root")
   up_to_date "$stamp" && return

@@ -12,13 +12,15 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 check=$1
 root=${2:-$here/../..}
 
-# A file of tests/ROOM or bench/ROOM follows its room's rules; one of tests or bench alone sees what runtime sees.
+# A file of tests/ROOM or bench/ROOM follows its room's rules. A piece that tests of several rooms share may see them all
+# (the include root of the test decides) and names the vendors that runtime may name.
 over_lines() { # AWK_PROGRAM: runs with `file`, `room` and `seen` set; `report(text)` prints
-  local file room part
+  local file room part seen
   sources_below "$root" h cpp cu cuh | while read -r file; do
     part=${file#tests/} part=${part#bench/} room=${part%%/*}
-    [ -n "$(rooms_seen_by "$room")" ] || room=runtime
-    awk -v file="$file" -v room="$room" -v seen=" $(rooms_seen_by "$room") " -v rooms=" $rooms " '
+    seen=$(rooms_seen_by "$room")
+    [ -n "$seen" ] || { room=runtime && seen=$rooms; }
+    awk -v file="$file" -v room="$room" -v seen=" $seen " -v rooms=" $rooms " '
       function report(text) { print file ":" FNR ": " text }
       function included(   path) {  # the path of an #include line, else ""
         if ($0 !~ /^[ \t]*#[ \t]*include[ \t]*["<]/) return ""
