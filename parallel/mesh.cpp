@@ -30,7 +30,8 @@ MeshGroups make_groups(const Mesh& mesh, runtime::Communicator& world) {
 
 MeshGroups dry_groups(const Mesh& mesh) {
   const auto group = [](int size, const char* name) {
-    return size == 1 ? runtime::solo_communicator() : runtime::dry_communicator({.rank = 0, .size = size, .name = name});
+    return size == 1 ? runtime::solo_communicator()
+                     : runtime::dry_communicator({.rank = 0, .size = size, .name = name});
   };
   return {.tp = group(mesh.tp, "tp"), .dp = group(mesh.dp, "dp")};
 }
