@@ -124,6 +124,21 @@ TEST(TokenShard, AFlippedTokenIsFoundInItsBlockAlone) {
   expect_contains(error_of(ErrorKind::data, [&] { shard.read(block_tokens - 49, ids); }), {path, "block 1", "damaged"});
 }
 
+TEST(TokenShard, DocumentEndsAndHashesAreCheckedAtOpening) {
+  const tests::TemporaryDirectory directory;
+  const std::string path = directory / "a.h5";
+  write_shard(path, random_ids(3000, 257), 257);
+  const std::string bytes = read_file(path);
+  for (const std::string dataset : {"/doc_ends", "/block_xxh3"}) {
+    std::string damaged = bytes;
+    write_file(path, bytes);
+    damaged[static_cast<size_t>(runtime::H5Reader(path).dataset(dataset).offset_bytes + 3)] ^= 1;
+    write_file(path, damaged);
+    expect_contains(error_of(ErrorKind::data, [&] { TokenShard(runtime::real_files(), path, {}); }),
+                    {path, "content digest", "damaged"});
+  }
+}
+
 TEST(TokenShard, AShortenedFileIsRefusedAtAnyLength) {
   const tests::TemporaryDirectory directory;
   const std::string path = directory / "a.h5";
