@@ -2,23 +2,14 @@
 // knows no option parser.
 #pragma once
 
-#include <optional>
 #include <ostream>
-#include <string>
-#include <vector>
+
+#include "launch/options.h"
 
 namespace trireme::launch {
 
-struct PrepareCommandOptions {
-  std::vector<std::string> inputs;  ///< --input
-  std::string output;               ///< --output
-  std::string tokenizer = "byte";   ///< --tokenizer
-  double validation_fraction = 0.1;
-  std::optional<std::string> document_separator;
-};
-
 /// Prepares and reports documents, bytes, tokens and splits to `out`. Returns the exit code 0; everything else is an
 /// Error of one line.
-int prepare(const PrepareCommandOptions& options, std::ostream& out);
+int prepare(const PrepareOptions& options, std::ostream& out);
 
 }  // namespace trireme::launch

@@ -13,6 +13,7 @@ struct Box {
   std::vector<int64_t> start;
   std::vector<int64_t> size;
 
+  /// A box without axes has none, like a Shape of rank 0.
   int64_t elements() const;
   bool operator==(const Box&) const = default;
 };
@@ -26,7 +27,8 @@ std::optional<Box> intersect(const Box& a, const Box& b);
 /// "[0:768, 16:32]"
 std::string to_string(const Box& box);
 
-/// Runs of elements that are contiguous both in row-major `from` and in row-major `to`, covering their intersection.
+/// Runs of elements that are contiguous both in row-major `from` and in row-major `to`, covering their intersection, in
+/// row-major order (both indices ascend). As few as whole inner axes allow.
 struct CopyRun {
   int64_t from_begin = 0;  ///< flat element index inside `from`
   int64_t to_begin = 0;    ///< flat element index inside `to`

@@ -18,7 +18,8 @@ namespace trireme::runtime {
 enum class ReduceOp { sum, max };
 
 /// An operation in flight. Waiting is done by wait(), which throws what went wrong; the destructor of an unfinished
-/// Pending waits too and logs. A default-constructed one is done.
+/// Pending waits too and logs, except while an exception passes: then it abandons the operation, for a failing rank
+/// must not wait for others. A default-constructed one is done.
 class Pending {
  public:
   class Operation {
@@ -26,6 +27,8 @@ class Pending {
     virtual ~Operation() = default;
     virtual bool done() = 0;
     virtual void wait() = 0;
+    /// Gives the buffers back without waiting; the communicators of this rank are of no use afterwards.
+    virtual void abandon() noexcept = 0;
   };
 
   Pending() = default;

@@ -1,9 +1,15 @@
 #include "runtime/h5_handle.h"
 
+#include <hdf5.h>
+
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace trireme::runtime::h5 {
+
+static_assert(std::is_same_v<hid_t, int64_t> && std::is_same_v<herr_t, int>, "h5_handle.h names these types plainly");
+
 namespace {
 
 herr_t collect(unsigned, const H5E_error2_t* entry, void* descriptions) {
@@ -42,7 +48,7 @@ Error failure(const std::string& doing, const std::string& path, ErrorKind other
   return {otherwise, start + "HDF5: " + (descriptions.empty() ? "no reason given" : descriptions.front())};
 }
 
-hid_t type_of(DType dtype) {
+int64_t type_of(DType dtype) {
   switch (dtype) {
     case DType::u8:
       return H5T_STD_U8LE;

@@ -1,9 +1,9 @@
 // What the writer and the reader of h5.h share: handles that close themselves, and HDF5's error stack as an Error.
-// Included by h5_*.cpp only: it speaks the vendor's names.
+// Identifiers and results are hid_t and herr_t under their plain names, so that this header needs none of HDF5's.
+// Included by h5_*.cpp only.
 #pragma once
 
-#include <hdf5.h>
-
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -23,10 +23,10 @@ Error failure(const std::string& doing, const std::string& path, ErrorKind other
 /// An HDF5 identifier and the function that closes it.
 class Handle {
  public:
-  using Close = herr_t (*)(hid_t);
+  using Close = int (*)(int64_t);
   Handle() = default;
-  Handle(hid_t id, Close how) : id_(id), close_(how) {}
-  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)), close_(other.close_) {}
+  Handle(int64_t id, Close how) : id_(id), close_(how) {}
+  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, kNone)), close_(other.close_) {}
   Handle& operator=(Handle&& other) noexcept {
     std::swap(id_, other.id_);
     std::swap(close_, other.close_);
@@ -36,18 +36,19 @@ class Handle {
     if (id_ >= 0) close_(id_);
   }
 
-  hid_t id() const { return id_; }
+  int64_t id() const { return id_; }
   bool valid() const { return id_ >= 0; }
   /// False when HDF5 could not write what it still held.
-  bool close() { return id_ < 0 || close_(std::exchange(id_, H5I_INVALID_HID)) >= 0; }
+  bool close() { return id_ < 0 || close_(std::exchange(id_, kNone)) >= 0; }
 
  private:
-  hid_t id_ = H5I_INVALID_HID;
+  static constexpr int64_t kNone = -1;
+  int64_t id_ = kNone;
   Close close_ = nullptr;
 };
 
 /// The little-endian file type, which is also the memory type: HDF5 converts nothing.
-hid_t type_of(DType dtype);
+int64_t type_of(DType dtype);
 
 /// For both ends: metadata with checksums, strict close, no file locks (a run has its own).
 Handle file_access(const std::string& path);

@@ -15,8 +15,8 @@ namespace {
 TEST(PrepareCommand, ReportsWhatItWroteAndWhatWasThere) {
   const tests::TemporaryDirectory directory;
   std::ofstream(directory / "text.txt") << "one\ntwo\nthree\n";
-  const PrepareCommandOptions options{
-      .inputs = {directory / "text.txt"}, .output = directory / "dataset", .document_separator = {}};
+  const PrepareOptions options{
+      .input = {directory / "text.txt"}, .output = directory / "dataset", .document_separator = {}};
   std::ostringstream first;
   EXPECT_EQ(prepare(options, first), 0);
   EXPECT_EQ(first.str(), "prepared " + options.output +
@@ -33,7 +33,7 @@ TEST(PrepareCommand, AnUnknownTokenizerIsAUsageError) {
   std::ostringstream out;
   try {
     prepare(
-        {.inputs = {directory.path()}, .output = directory / "dataset", .tokenizer = "bpe", .document_separator = {}},
+        {.input = {directory.path()}, .output = directory / "dataset", .tokenizer = "bpe", .document_separator = {}},
         out);
     FAIL() << "an unknown tokenizer must be refused";
   } catch (const runtime::Error& error) {

@@ -1,0 +1,44 @@
+#include "launch/number_text.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+namespace trireme::launch {
+
+std::string number_text(double value) {
+  std::array<char, 64> buffer{};
+  const double size = std::fabs(value);
+  const bool plain = value == 0 || (size >= 1e-5 && size < 1e15);
+  const auto format = plain ? std::chars_format::fixed : std::chars_format::scientific;
+  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, format);
+  return {buffer.data(), end};
+}
+
+std::string grouped(int64_t value) {
+  std::string digits = std::to_string(value);
+  const size_t first = value < 0 ? 1 : 0;
+  for (size_t i = digits.size(); i > first + 3;) {
+    i -= 3;
+    digits.insert(i, 1, ',');
+  }
+  return digits;
+}
+
+std::string duration_text(double seconds) {
+  if (!std::isfinite(seconds) || seconds < 0) return "?";
+  const auto whole = static_cast<int64_t>(std::llround(seconds));
+  const auto two = [](int64_t large, const char* large_unit, int64_t small, const char* small_unit) {
+    std::array<char, 64> buffer{};
+    std::snprintf(buffer.data(), buffer.size(), "%lld%s %02lld%s", static_cast<long long>(large), large_unit,
+                  static_cast<long long>(small), small_unit);
+    return std::string(buffer.data());
+  };
+  if (whole < 60) return std::to_string(whole) + "s";
+  if (whole < 3600) return two(whole / 60, "m", whole % 60, "s");
+  if (whole < 86400) return two(whole / 3600, "h", whole % 3600 / 60, "m");
+  return two(whole / 86400, "d", whole % 86400 / 3600, "h");
+}
+
+}  // namespace trireme::launch

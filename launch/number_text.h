@@ -1,0 +1,18 @@
+// Numbers as text for people and for files that are read back: the shortest digits that give the same value again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace trireme::launch {
+
+/// 2.5, 0.0006, 1e-08, 3: plain where that is readable (1e-5 to 1e15), with an exponent elsewhere; nan, inf.
+std::string number_text(double value);
+
+/// 12,345,678
+std::string grouped(int64_t value);
+
+/// "48s", "3m 05s", "2h 07m", "3d 04h"
+std::string duration_text(double seconds);
+
+}  // namespace trireme::launch

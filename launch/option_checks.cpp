@@ -1,0 +1,64 @@
+#include <algorithm>
+#include <array>
+
+#include "launch/number_text.h"
+#include "launch/option_tables.h"
+#include "launch/suggestion.h"
+#include "runtime/error.h"
+
+namespace trireme::launch {
+namespace {
+
+void require(bool holds, const std::string& otherwise) {
+  if (!holds) throw runtime::Error(runtime::ErrorKind::usage, otherwise);
+}
+
+std::string given(const std::string& option, int64_t value) {
+  return "--" + option + " " + std::to_string(value);
+}
+
+}  // namespace
+
+void check(PrepareOptions& options) {
+  for (const std::string& path : options.input) require(!path.empty(), "--input: '' is not a path");
+}
+
+void check(TrainOptions& o) {
+  require(o.stop_at_step <= o.steps, given("stop-at-step", o.stop_at_step) + " lies beyond " + given("steps", o.steps));
+  require(o.resume.step <= o.steps, given("resume", o.resume.step) + " lies beyond " + given("steps", o.steps));
+  require(o.stop_at_step == 0 || o.resume.step <= o.stop_at_step,
+          given("resume", o.resume.step) + " lies beyond " + given("stop-at-step", o.stop_at_step));
+  require(o.warmup_steps < o.steps, given("warmup-steps", o.warmup_steps) + " leaves nothing of " +
+                                        given("steps", o.steps) + ": it must be less");
+  require(o.microbatch_size == 0 || o.global_batch_size % o.microbatch_size == 0,
+          given("microbatch-size", o.microbatch_size) + " does not divide " +
+              given("global-batch-size", o.global_batch_size));
+  if (!o.min_learning_rate) o.min_learning_rate = o.learning_rate / 10;
+  require(*o.min_learning_rate <= o.learning_rate, "--min-learning-rate " + number_text(*o.min_learning_rate) +
+                                                       " is above --learning-rate " + number_text(o.learning_rate));
+}
+
+void check(EvaluateOptions&) {}
+
+void check(GenerateOptions&) {}
+
+void check(CheckpointOptions& options) {
+  static const std::vector<std::string> kActions{"list", "show", "verify", "diff"};
+  require(!options.paths.empty(),
+          "checkpoint needs an action: list, show, verify or diff; see trireme checkpoint --help");
+  options.action = options.paths.front();
+  options.paths.erase(options.paths.begin());
+  if (std::find(kActions.begin(), kActions.end(), options.action) == kActions.end()) {
+    const auto nearest = nearest_name(options.action, kActions);
+    require(false, "'" + options.action + "' is not an action of checkpoint; " +
+                       (nearest ? "did you mean " + *nearest + "?" : "use list, show, verify or diff"));
+  }
+  const size_t wanted = options.action == "diff" ? 2 : 1;
+  require(options.paths.size() == wanted, "checkpoint " + options.action + " takes " +
+                                              (wanted == 2 ? "two paths" : "one path") + ", got " +
+                                              std::to_string(options.paths.size()));
+  for (const std::string& path : options.paths)
+    require(!path.empty(), "checkpoint " + options.action + ": '' is not a path");
+}
+
+}  // namespace trireme::launch

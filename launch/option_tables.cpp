@@ -1,0 +1,122 @@
+#include "launch/option_tables.h"
+
+namespace trireme::launch {
+namespace {
+
+constexpr WholeRange kPositive{.least = 1};
+constexpr WholeRange kSize{.least = 1, .most = 1 << 30};
+constexpr WholeRange kThreads{.least = 1, .most = 4096};
+constexpr RealRange kBelowOne{.least = 0, .most = 1, .most_excluded = true};
+
+Option threads_option(int64_t& threads) {
+  return with_default_note(whole_option("threads", threads, kThreads, "OpenMP threads of a rank"),
+                           "OMP_NUM_THREADS, else the cores of this rank");
+}
+
+Option sequence_length_option(int64_t& length) {
+  return with_default_note(whole_option("sequence-length", length, kSize, "Tokens of a sequence"),
+                           "the model's positions");
+}
+
+void add_training_length(std::vector<Option>& table, TrainOptions& o) {
+  table.push_back(required(whole_option("steps", o.steps, kPositive, "Length of training and of the schedule")));
+  table.push_back(with_default_note(
+      whole_option("stop-at-step", o.stop_at_step, kPositive, "Save and end after this step"), "--steps"));
+  table.push_back(whole_option("global-batch-size", o.global_batch_size, kSize, "Sequences of a step, all ranks"));
+  table.push_back(with_default_note(
+      whole_option("microbatch-size", o.microbatch_size, kSize, "Sequences of one forward and backward pass"),
+      "global batch / ranks"));
+  table.push_back(sequence_length_option(o.sequence_length));
+  table.push_back(choice_option("device", o.device, {"auto", "cpu"}, "Where to compute"));
+  table.push_back(threads_option(o.threads));
+}
+
+void add_optimizer(std::vector<Option>& table, TrainOptions& o) {
+  table.push_back(real_option("learning-rate", o.learning_rate, {}, "Peak learning rate"));
+  table.push_back(with_default_note(
+      real_option("min-learning-rate", o.min_learning_rate, {}, "Learning rate at the end of the schedule"),
+      "a tenth of --learning-rate"));
+  table.push_back(whole_option("warmup-steps", o.warmup_steps, {}, "Steps in which the learning rate rises from 0"));
+  table.push_back(
+      choice_option("schedule", o.schedule, {"constant", "linear", "cosine", "wsd"}, "Learning rate after warm-up"));
+  table.push_back(real_option("weight-decay", o.weight_decay, {}, "AdamW's decay of matrices"));
+  table.push_back(real_option("adam-beta1", o.adam_beta1, kBelowOne, "AdamW's average of gradients"));
+  table.push_back(real_option("adam-beta2", o.adam_beta2, kBelowOne, "AdamW's average of squares"));
+  table.push_back(
+      real_option("adam-epsilon", o.adam_epsilon, {.least = 0, .least_excluded = true}, "AdamW's smallest divisor"));
+  table.push_back(real_option("clip-grad-norm", o.clip_grad_norm, {}, "Largest gradient norm, 0: no clipping"));
+  table.push_back(real_option("dropout", o.dropout, kBelowOne, "Dropout of embeddings and residual branches"));
+  table.push_back(whole_option("seed", o.seed, {}, "Of initial weights, sample order and dropout"));
+}
+
+void add_bookkeeping(std::vector<Option>& table, TrainOptions& o) {
+  table.push_back(resume_option("resume", o.resume, "Where to begin: the newest good checkpoint, anew, or a step"));
+  table.push_back(
+      whole_option("checkpoint-every", o.checkpoint_every, {}, "Steps between checkpoints, 0: only the last"));
+  table.push_back(whole_option("keep-last", o.keep_last, {}, "Checkpoints to keep, 0: all"));
+  table.push_back(whole_option("validate-every", o.validate_every, {}, "Steps between validations, 0: only the last"));
+  table.push_back(whole_option("log-every", o.log_every, kPositive, "Steps between lines of the log"));
+}
+
+}  // namespace
+
+OptionTable option_table(PrepareOptions& o) {
+  return {.command = "prepare",
+          .summary = "Turns text into token shards.",
+          .options = {required(list_option("input", o.input, "PATH", "Text files, .jsonl files or directories")),
+                      required(path_option("output", o.output, "DIR", "Directory of the token shards")),
+                      choice_option("tokenizer", o.tokenizer, {"byte"}, "How text becomes tokens"),
+                      real_option("validation-fraction", o.validation_fraction, kBelowOne, "Part kept for validation"),
+                      with_default_note(escaped_text_option("document-separator", o.document_separator,
+                                                            "Text between documents of a file, \\n for a line end"),
+                                        "a file is one document")},
+          .positionals = {}};
+}
+
+OptionTable option_table(TrainOptions& o) {
+  OptionTable table{
+      .command = "train",
+      .summary = "Trains a model from token shards, or resumes a run.",
+      .options = {required(path_option("data", o.data, "DIR", "Token shards made by trireme prepare")),
+                  required(path_option("run", o.run, "DIR", "Run directory: config, log, checkpoints")),
+                  required(path_option("model", o.model, "PRESET|FILE", "nano, gpt2-124m, ... or a config.json"))},
+      .positionals = {}};
+  add_training_length(table.options, o);
+  add_optimizer(table.options, o);
+  add_bookkeeping(table.options, o);
+  return table;
+}
+
+OptionTable option_table(EvaluateOptions& o) {
+  return {.command = "evaluate",
+          .summary = "Loss and perplexity of a model on validation data.",
+          .options = {required(path_option("model", o.model, "DIR", "A step directory or a run")),
+                      required(path_option("data", o.data, "DIR", "Token shards made by trireme prepare")),
+                      whole_option("microbatch-size", o.microbatch_size, kSize, "Sequences of one forward pass"),
+                      sequence_length_option(o.sequence_length), threads_option(o.threads)},
+          .positionals = {}};
+}
+
+OptionTable option_table(GenerateOptions& o) {
+  return {
+      .command = "generate",
+      .summary = "Continues a prompt; writes prompt and continuation to standard output.",
+      .options = {required(path_option("model", o.model, "DIR", "A step directory or a run")),
+                  text_option("prompt", o.prompt, "TEXT", "Text to continue"),
+                  whole_option("max-new-tokens", o.max_new_tokens, kSize, "Longest continuation"),
+                  real_option("temperature", o.temperature, {}, "Below 1 is more careful, 0: always the likeliest"),
+                  whole_option("top-k", o.top_k, {.least = 0, .most = 1 << 30}, "Choose among the K likeliest, 0: all"),
+                  real_option("top-p", o.top_p, {.least = 0, .most = 1, .least_excluded = true},
+                              "Choose among the likeliest that make up this probability"),
+                  whole_option("seed", o.seed, {}, "Of the choices"), threads_option(o.threads)},
+      .positionals = {}};
+}
+
+OptionTable option_table(CheckpointOptions& o) {
+  return {.command = "checkpoint",
+          .summary = "Looks at checkpoints. PATH is a run or a step directory; diff compares two.",
+          .options = {},
+          .positionals = {.usage = "list|show|verify|diff PATH [PATH]", .field = &o.paths}};
+}
+
+}  // namespace trireme::launch

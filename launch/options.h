@@ -1,0 +1,80 @@
+// What the user asked for, one plain struct per command, filled by option_tables.h and checked there. The
+// members' initial values are the defaults that `--help` shows. A 0 that means "you choose" is named where it stands.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace trireme::launch {
+
+struct PrepareOptions {
+  std::vector<std::string> input;
+  std::string output;
+  std::string tokenizer = "byte";
+  double validation_fraction = 0.1;
+  std::optional<std::string> document_separator;  ///< unescaped; empty: a text file is one document
+};
+
+struct Resume {
+  enum class Mode { automatic, never, step };
+  Mode mode = Mode::automatic;
+  int64_t step = 0;  ///< with Mode::step
+  bool operator==(const Resume&) const = default;
+};
+
+struct TrainOptions {
+  std::string data;
+  std::string run;
+  std::string model;
+  int64_t steps = 0;
+  int64_t stop_at_step = 0;  ///< 0: at --steps
+  int64_t global_batch_size = 8;
+  int64_t microbatch_size = 0;  ///< 0: global batch / ranks
+  int64_t sequence_length = 0;  ///< 0: the model's positions
+  std::string device = "auto";  ///< auto or cpu
+  int64_t threads = 0;          ///< 0: OMP_NUM_THREADS, else the cores of this rank
+  double learning_rate = 6e-4;
+  std::optional<double> min_learning_rate;  ///< a tenth of learning_rate; never empty after check()
+  int64_t warmup_steps = 0;
+  std::string schedule = "cosine";  ///< constant, linear, cosine or wsd
+  double weight_decay = 0.1;
+  double adam_beta1 = 0.9;
+  double adam_beta2 = 0.95;
+  double adam_epsilon = 1e-8;
+  double clip_grad_norm = 1.0;  ///< 0: off
+  double dropout = 0.0;
+  int64_t seed = 1;
+  Resume resume;
+  int64_t checkpoint_every = 1000;  ///< 0: only at the end
+  int64_t keep_last = 3;            ///< 0: all
+  int64_t validate_every = 250;     ///< 0: only at the end
+  int64_t log_every = 10;
+};
+
+struct EvaluateOptions {
+  std::string model;
+  std::string data;
+  int64_t microbatch_size = 8;
+  int64_t sequence_length = 0;  ///< 0: the model's positions
+  int64_t threads = 0;          ///< 0: OMP_NUM_THREADS, else the cores of this rank
+};
+
+struct GenerateOptions {
+  std::string model;
+  std::string prompt;
+  int64_t max_new_tokens = 256;
+  double temperature = 1.0;  ///< 0: greedy
+  int64_t top_k = 0;         ///< 0: off
+  double top_p = 1.0;        ///< 1: off
+  int64_t seed = 1;
+  int64_t threads = 0;  ///< 0: OMP_NUM_THREADS, else the cores of this rank
+};
+
+struct CheckpointOptions {
+  std::string action;              ///< list, show, verify or diff
+  std::vector<std::string> paths;  ///< two with diff, else one
+};
+
+}  // namespace trireme::launch

@@ -1,0 +1,50 @@
+// What a model is: sizes and choices, read from a config.json with Hugging Face's keys or from a preset of that form.
+// Families differ by these values, not by code of their own.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace trireme::model {
+
+struct ModelConfig {
+  std::string family = "gpt2";
+  int64_t layers = 12;                ///< L
+  int64_t heads = 12;                 ///< H, divides width
+  int64_t kv_heads = 12;              ///< K, divides heads
+  int64_t width = 768;                ///< C
+  int64_t feed_forward_width = 3072;  ///< F
+  int64_t positions = 1024;           ///< longest sequence
+  int64_t vocabulary_size = 50257;    ///< V; 0 in a preset: that of the data's tokenizer
+  double norm_epsilon = 1e-5;
+  double initializer_range = 0.02;
+  bool tied_embeddings = true;
+
+  int64_t head_width() const { return width / heads; }  ///< D
+  bool operator==(const ModelConfig&) const = default;
+};
+
+/// From Hugging Face's keys (model_type gpt2: n_layer, n_head, n_embd, n_positions, n_inner, vocab_size,
+/// layer_norm_epsilon, activation_function, initializer_range, tie_word_embeddings); absent ones take transformers'
+/// defaults. Dropout keys are ignored:
+/// --dropout decides. Throws Error(data) naming `source`, the key and the mend.
+ModelConfig parse_model_config(const boost::json::object& json, const std::string& source);
+
+/// The same keys back.
+boost::json::object to_json(const ModelConfig& config);
+
+std::vector<std::string> preset_names();
+/// Throws Error(usage) naming --model and the presets there are.
+ModelConfig preset(const std::string& name);
+
+/// Parameters with the embedding counted once; `counted_for_mfu` leaves out the position table.
+int64_t parameter_count(const ModelConfig& config);
+int64_t parameter_count_for_mfu(const ModelConfig& config);
+
+/// Model flops of one token at sequence length T: 6 N + 6 L C T (N without the position table, attention causal counted
+/// once).
+double flops_per_token(const ModelConfig& config, int64_t sequence_length);
+
+}  // namespace trireme::model

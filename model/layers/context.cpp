@@ -1,0 +1,17 @@
+#include "model/layers/context.h"
+
+#include "runtime/ops/dropout.h"
+
+namespace trireme::model {
+
+void apply_dropout(Context& context, int64_t layer, DropoutPlace place, const TokenViews& tokens, runtime::ConstView x,
+                   runtime::View y) {
+  if (context.dropout == 0) return;
+  const runtime::DropoutSite site{.seed = context.seed,
+                                  .site = static_cast<uint16_t>(layer * 8 + static_cast<int64_t>(place)),
+                                  .probability = context.dropout};
+  const runtime::Shape shape{tokens.B, tokens.T, x.shape[1]};
+  runtime::dropout(context.stream, site, tokens.samples, x.reshaped(shape), y.reshaped(shape));
+}
+
+}  // namespace trireme::model

@@ -1,0 +1,71 @@
+#include "model/layers/head.h"
+
+#include <algorithm>
+
+#include "runtime/ops/linear.h"
+#include "runtime/ops/loss.h"
+
+namespace trireme::model {
+
+using runtime::ArenaFrame;
+using runtime::ConstView;
+using runtime::DType;
+using runtime::View;
+
+namespace {
+
+/// Logits of one chunk: 32 MB, small beside the activations and large enough for the products to run at full speed.
+constexpr int64_t kChunkElements = int64_t{1} << 23;
+
+int64_t chunk_tokens(int64_t N, int64_t V) {
+  return std::min(N, std::max<int64_t>(16, kChunkElements / V / 16 * 16));
+}
+
+/// Logits and combined partials of tokens [begin, begin + count), in scratch of the caller's frame.
+struct Chunk {
+  ConstView y;
+  ConstView targets;
+  View logits;
+  View partials;
+};
+
+Chunk chunk_forward(Context& context, const HeadWeights& weights, const TokenViews& tokens, ConstView y, int64_t begin,
+                    View totals) {
+  const int64_t count = std::min(chunk_tokens(y.shape[0], weights.table.shape[0]), y.shape[0] - begin);
+  Chunk chunk{.y = y.rows(begin, count),
+              .targets = tokens.targets.rows(begin, count),
+              .logits = context.scratch.allocate(DType::fp32, {count, weights.table.shape[0]}),
+              .partials = context.scratch.allocate(DType::fp32, {count, 3})};
+  head_logits(context, weights, chunk.y, chunk.logits);
+  loss_partials(context.stream, chunk.logits, chunk.targets, 0, chunk.partials);
+  loss_combine(context.stream, context.tp, chunk.targets, chunk.partials, totals, context.scratch);
+  return chunk;
+}
+
+}  // namespace
+
+void head_logits(Context& context, const HeadWeights& weights, ConstView y, View logits) {
+  linear_forward(context.stream, {.x = y, .weight = weights.table, .y = logits});
+}
+
+void head_loss(Context& context, const HeadWeights& weights, const TokenViews& tokens, ConstView y, View totals) {
+  for (int64_t begin = 0; begin < y.shape[0];) {
+    ArenaFrame frame(context.scratch);
+    begin += chunk_forward(context, weights, tokens, y, begin, totals).y.shape[0];
+  }
+}
+
+void head_loss_and_gradient(Context& context, const HeadWeights& weights, const HeadWeights& gradients,
+                            const TokenViews& tokens, const NormSaved& saved, View dy, View totals) {
+  for (int64_t begin = 0; begin < saved.y.shape[0];) {
+    ArenaFrame frame(context.scratch);
+    const Chunk chunk = chunk_forward(context, weights, tokens, saved.y, begin, totals);
+    const int64_t count = chunk.y.shape[0];
+    loss_gradient(context.stream, chunk.partials, chunk.targets, 0, chunk.logits);
+    linear_backward_input(context.stream, chunk.logits, weights.table, dy.rows(begin, count));
+    linear_backward_weight(context.stream, chunk.logits, chunk.y, gradients.table, View());
+    begin += count;
+  }
+}
+
+}  // namespace trireme::model

@@ -1,0 +1,25 @@
+// The head: final norm, logits over the vocabulary, cross entropy. Logits are made, used and forgotten by chunks of
+// tokens; the loss and its gradients come from one pass over each chunk.
+#pragma once
+
+#include "model/layers/norm.h"
+
+namespace trireme::model {
+
+struct HeadWeights {
+  NormWeights norm;
+  runtime::View table;  ///< (V, C): lm_head.weight, or the token embedding when tied
+};
+
+/// totals (2) fp64 += sum of -log p(target), count of targets. y (N, C) is the final norm's output.
+void head_loss(Context& context, const HeadWeights& weights, const TokenViews& tokens, runtime::ConstView y,
+               runtime::View totals);
+
+/// The same, and dy (N, C) := d(sum of losses)/dy; gradients.table accumulates.
+void head_loss_and_gradient(Context& context, const HeadWeights& weights, const HeadWeights& gradients,
+                            const TokenViews& tokens, const NormSaved& saved, runtime::View dy, runtime::View totals);
+
+/// logits (N, V) of y (N, C), for generation and tests.
+void head_logits(Context& context, const HeadWeights& weights, runtime::ConstView y, runtime::View logits);
+
+}  // namespace trireme::model

@@ -1,0 +1,35 @@
+// Residual addition and layer normalisation.
+#pragma once
+
+#include "model/layers/context.h"
+
+namespace trireme::model {
+
+struct NormWeights {
+  runtime::View weight;  ///< (C)
+  runtime::View bias;    ///< (C)
+};
+
+/// What the forward leaves for the backward. `sum` is the residual stream after the addition.
+struct NormSaved {
+  runtime::View sum;   ///< (N, C)
+  runtime::View y;     ///< (N, C)
+  runtime::View mean;  ///< (N)
+  runtime::View rstd;  ///< (N)
+};
+
+struct NormGradientViews {
+  runtime::ConstView dy;         ///< (N, C)
+  runtime::ConstView dresidual;  ///< (N, C) or absent
+  runtime::View dx;              ///< (N, C)
+};
+
+/// sum = residual + branch (or residual itself when there is no branch yet); y = norm(sum).
+NormSaved norm_forward(Context& context, const NormWeights& weights, const ResidualStream& x, runtime::Arena& slot);
+
+/// dx = dresidual + norm'(dy): the gradient of the stream before the norm from that behind its branch (dresidual,
+/// absent when nothing else reads the stream, or dx itself).
+void norm_backward(Context& context, const NormWeights& weights, const NormWeights& gradients, const NormSaved& saved,
+                   const NormGradientViews& views);
+
+}  // namespace trireme::model

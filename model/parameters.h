@@ -1,0 +1,54 @@
+// The parameters of a model: their names, shapes, initial values and decay, cut into units, and the memory of those
+// units. Layers receive views from here; checkpoints receive (name, box, view).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "parallel/units.h"
+#include "runtime/arena.h"
+#include "runtime/stream.h"
+
+namespace trireme::model {
+
+/// A parameter as the family defines it.
+struct ParameterDefinition {
+  parallel::ParameterSpec spec;
+  double standard_deviation = 0;  ///< of the normal initial values; 0: all are `constant`
+  double constant = 0;
+  bool decays = true;  ///< weight decay: matrices do, norms and biases do not
+};
+
+struct UnitDefinition {
+  std::string name;
+  std::vector<ParameterDefinition> parameters;
+};
+
+/// The units of a model in order: embedding, layers.0 ..., head. GPT-2's initialisation (Radford et al. 2019): N(0,
+/// 0.02), residual projections divided by sqrt(2 L), biases 0, norms 1.
+std::vector<UnitDefinition> define_units(const ModelConfig& config);
+
+/// One unit in memory; the ranges are flat fp32 of layout.elements. Gradients and moments are absent for inference.
+struct Unit {
+  UnitDefinition definition;
+  parallel::UnitLayout layout;
+  runtime::View parameters;
+  runtime::View gradients;
+  runtime::View exp_avg;
+  runtime::View exp_avg_sq;
+
+  /// The part of `range` that holds parameter `index` of the layout, with its shape on this rank.
+  runtime::View part(const runtime::View& range, size_t index) const;
+};
+
+enum class Purpose { inference, training };
+
+/// Places every unit in `persistent`. Uninitialised.
+std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purpose, runtime::Arena& persistent);
+
+/// Initial weights by (seed, name, global element index); gradients and moments zero.
+void initialize(runtime::Stream& stream, uint64_t seed, std::vector<Unit>& units);
+
+}  // namespace trireme::model

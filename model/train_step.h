@@ -1,0 +1,92 @@
+// One training step over one global batch: forward and backward of each microbatch, reduction over dp, clipping,
+// update. The same code runs on the CPU and dry, which is how the memory plan is made. It knows neither files nor
+// options nor where tokens come from.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "model/transformer.h"
+#include "parallel/gradient_reduction.h"
+#include "parallel/mesh.h"
+#include "runtime/memory.h"
+
+namespace trireme::model {
+
+/// A microbatch in host memory: tokens, targets (B*T), samples (B). Null pointers are fine on a dry stream.
+struct HostMicrobatch {
+  int64_t B = 0;
+  int64_t T = 0;
+  const int32_t* tokens = nullptr;
+  const int32_t* targets = nullptr;  ///< negative: no target
+  const int64_t* samples = nullptr;
+};
+
+/// Copies a microbatch into its slot and adds the positions of its tokens.
+TokenViews upload_tokens(runtime::Stream& stream, runtime::Arena& slot, const HostMicrobatch& batch);
+
+/// What one update does to the parameters.
+struct UpdateOptions {
+  double learning_rate = 6e-4;
+  double weight_decay = 0.1;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double epsilon = 1e-8;
+  double clip_grad_norm = 1;  ///< 0: no clipping
+  double dropout = 0;
+  uint64_t seed = 0;
+  int64_t update = 1;  ///< number of this update, from 1, for Adam's bias corrections
+};
+
+struct StepTimes {
+  double forward_seconds = 0;
+  double backward_seconds = 0;
+  double reduce_seconds = 0;  ///< waiting for the reduction after the last backward
+  double update_seconds = 0;
+};
+
+struct StepResult {
+  double loss = 0;       ///< mean over the target tokens of the global batch
+  double grad_norm = 0;  ///< of the gradient of that mean, before clipping
+  int64_t target_tokens = 0;
+  bool updated = true;  ///< false: loss or gradient was not finite, the update was skipped on all ranks
+  StepTimes times;
+};
+
+/// What a rank holds to train or evaluate. Lives as long as the run; everything inside lies in `memory`.
+struct Trainer {
+  const ModelConfig config;
+  runtime::Stream& stream;
+  runtime::Memory& memory;
+  parallel::MeshGroups& groups;
+  std::vector<Unit> units;
+  TransformerWeights weights;
+  TransformerWeights gradients;
+  runtime::View totals;  ///< (3) fp64: loss sum, target count, sum of squares of the gradient
+  TransformerSaved saved;
+  parallel::GradientReduction reduction;
+};
+
+/// Places everything persistent in memory.persistent. Parameters are uninitialised: initialize() or load them.
+std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, runtime::Stream& stream,
+                                      runtime::Memory& memory, parallel::MeshGroups& groups);
+
+/// Collective over dp; all ranks give equally many microbatches of equal shape.
+StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options);
+
+/// Loss of batches without gradients: call add_loss for each, then mean_loss once (collective over dp).
+void reset_loss(Trainer& trainer);
+void add_loss(Trainer& trainer, const HostMicrobatch& microbatch);
+struct MeanLoss {
+  double loss = 0;
+  int64_t target_tokens = 0;
+};
+MeanLoss mean_loss(Trainer& trainer);
+
+/// The memory that a run needs, by a dry step of the same code: microbatches of B sequences of T tokens.
+runtime::MemoryPlan plan_training(const ModelConfig& config, int64_t B, int64_t T, const UpdateOptions& options,
+                                  int dp);
+runtime::MemoryPlan plan_evaluation(const ModelConfig& config, int64_t B, int64_t T);
+
+}  // namespace trireme::model

@@ -1,0 +1,42 @@
+// One call of a communicator as data, checked: what the host and the dry communicator have in common.
+#pragma once
+
+#include <string>
+
+#include "runtime/collective_plan.h"
+#include "runtime/communicator.h"
+#include "runtime/view.h"
+
+namespace trireme::runtime {
+
+struct CollectiveCall {
+  CollectiveOp op = CollectiveOp::barrier;
+  ConstView input = {};
+  View output = {};
+  ReduceOp reduce = ReduceOp::sum;
+  int peer = 0;  ///< root of a broadcast, other side of a send or recv
+};
+
+/// The views of a call in place.
+inline CollectiveCall call_on(CollectiveOp op, View buffer) {
+  return {.op = op, .input = buffer, .output = buffer};
+}
+
+struct GroupPlace {
+  int rank = 0;
+  int size = 1;
+};
+
+/// The plan of a call. Throws Error(internal) that prints expected and got for sizes, dtypes, ranks and overlaps that
+/// no group of that size can serve.
+CollectivePlan checked_plan(const CollectiveCall& call, const GroupPlace& place, int64_t chunk_bytes);
+
+DType dtype_of_call(const CollectiveCall& call);
+
+/// y = a op b for n elements; y may be a or b. max passes NaN on from either side.
+void combine(DType dtype, ReduceOp op, const void* a, const void* b, void* y, int64_t n);
+
+/// "sum"
+std::string_view name(ReduceOp op);
+
+}  // namespace trireme::runtime

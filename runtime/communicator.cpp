@@ -1,0 +1,68 @@
+#include "runtime/communicator.h"
+
+#include <algorithm>
+#include <exception>
+#include <iostream>
+
+#include "runtime/host_communicator.h"
+#include "runtime/local_transport.h"
+
+namespace trireme::runtime {
+
+Pending& Pending::operator=(Pending&& other) noexcept {
+  Pending old(std::move(*this));  // waits at the end of this scope
+  operation_ = std::move(other.operation_);
+  return *this;
+}
+
+Pending::~Pending() {
+  if (operation_ == nullptr) return;
+  if (std::uncaught_exceptions() > 0) {  // this rank is failing: waiting for others could take for ever
+    operation_->abandon();
+    return;
+  }
+  try {
+    operation_->wait();
+  } catch (const std::exception& error) {
+    std::cerr << "a message that nobody waited for failed: " << error.what() << std::endl;
+  }
+}
+
+void Pending::wait() {
+  if (operation_ == nullptr) return;
+  const std::shared_ptr<Operation> operation = std::move(operation_);
+  operation_ = nullptr;
+  operation->wait();
+}
+
+std::unique_ptr<Communicator> solo_communicator() {
+  return std::make_unique<HostCommunicator>(local_transport(std::make_shared<LocalWorld>(1), 0), MessageOptions{});
+}
+
+std::vector<std::string> all_gather_bytes(Communicator& communicator, const std::string& bytes) {
+  const auto P = static_cast<size_t>(communicator.size());
+  int64_t own_size = static_cast<int64_t>(bytes.size());
+  std::vector<int64_t> sizes(P);
+  communicator
+      .all_gather(view_of(std::span<int64_t>(&own_size, 1), {1}),
+                  view_of(std::span<int64_t>(sizes), {static_cast<int64_t>(P)}))
+      .wait();
+
+  const auto longest = static_cast<size_t>(*std::ranges::max_element(sizes));
+  std::vector<uint8_t> own(longest);
+  std::ranges::copy(bytes, own.begin());
+  std::vector<uint8_t> all(P * longest);
+  communicator
+      .all_gather(view_of(std::span<uint8_t>(own), {static_cast<int64_t>(own.size())}),
+                  view_of(std::span<uint8_t>(all), {static_cast<int64_t>(all.size())}))
+      .wait();
+
+  std::vector<std::string> texts;
+  for (size_t rank = 0; rank < P; ++rank) {
+    const auto begin = all.begin() + static_cast<std::ptrdiff_t>(rank * longest);
+    texts.emplace_back(begin, begin + sizes[rank]);
+  }
+  return texts;
+}
+
+}  // namespace trireme::runtime

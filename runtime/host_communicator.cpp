@@ -1,0 +1,124 @@
+#include "runtime/host_communicator.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "runtime/error.h"
+
+namespace trireme::runtime {
+namespace {
+
+constexpr int kCollectiveChannel = 0;
+constexpr int kOneWayChannel = 1;
+
+std::shared_ptr<MessageGroup> world_group(const Transport& transport, std::string name) {
+  std::vector<int> ranks(static_cast<size_t>(transport.size()));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  return std::make_shared<MessageGroup>(0, transport.rank(), std::move(ranks), std::move(name));
+}
+
+}  // namespace
+
+HostCommunicator::HostCommunicator(std::unique_ptr<Transport> transport, const MessageOptions& options,
+                                   std::string name) {
+  group_ = world_group(*transport, std::move(name));
+  engine_ = std::make_shared<MessageEngine>(std::move(transport), options);
+  engine_->claim_group(group_->id);
+  collectives_ = engine_->make_queue(group_, kCollectiveChannel);
+  sends_.resize(group_->world_ranks.size());
+  recvs_.resize(group_->world_ranks.size());
+}
+
+HostCommunicator::HostCommunicator(std::shared_ptr<MessageEngine> engine, std::shared_ptr<MessageGroup> group)
+    : engine_(std::move(engine)), group_(std::move(group)) {
+  collectives_ = engine_->make_queue(group_, kCollectiveChannel);
+  sends_.resize(group_->world_ranks.size());
+  recvs_.resize(group_->world_ranks.size());
+}
+
+Pending HostCommunicator::collective(const CollectiveCall& call, std::string_view op) {
+  return engine_->start(*collectives_, group_, call, op);
+}
+
+Pending HostCommunicator::one_way(Queues& queues, const CollectiveCall& call) {
+  if (call.peer < 0 || call.peer >= size()) {
+    throw Error(ErrorKind::internal, std::string(name(call.op)) + ": rank " + std::to_string(call.peer) +
+                                         " is not in a group of " + std::to_string(size()));
+  }
+  std::shared_ptr<MessageQueue>& queue = queues[static_cast<size_t>(call.peer)];
+  if (queue == nullptr) queue = engine_->make_queue(group_, kOneWayChannel);
+  return engine_->start(*queue, group_, call, name(call.op));
+}
+
+Pending HostCommunicator::all_reduce(View buffer, ReduceOp op) {
+  CollectiveCall call = call_on(CollectiveOp::all_reduce, buffer);
+  call.reduce = op;
+  return collective(call, name(call.op));
+}
+
+Pending HostCommunicator::reduce_scatter(ConstView input, View output, ReduceOp op) {
+  const CollectiveCall call{.op = CollectiveOp::reduce_scatter, .input = input, .output = output, .reduce = op};
+  return collective(call, name(call.op));
+}
+
+Pending HostCommunicator::all_gather(ConstView input, View output) {
+  const CollectiveCall call{.op = CollectiveOp::all_gather, .input = input, .output = output};
+  return collective(call, name(call.op));
+}
+
+Pending HostCommunicator::all_to_all(ConstView input, View output) {
+  const CollectiveCall call{.op = CollectiveOp::all_to_all, .input = input, .output = output};
+  return collective(call, name(call.op));
+}
+
+Pending HostCommunicator::broadcast(View buffer, int root) {
+  CollectiveCall call = call_on(CollectiveOp::broadcast, buffer);
+  call.peer = root;
+  return collective(call, name(call.op));
+}
+
+Pending HostCommunicator::send(ConstView buffer, int peer) {
+  return one_way(sends_, {.op = CollectiveOp::send, .input = buffer, .peer = peer});
+}
+
+Pending HostCommunicator::recv(View buffer, int peer) {
+  return one_way(recvs_, {.op = CollectiveOp::recv, .output = buffer, .peer = peer});
+}
+
+Pending HostCommunicator::barrier() {
+  return collective({.op = CollectiveOp::barrier}, name(CollectiveOp::barrier));
+}
+
+std::unique_ptr<Communicator> HostCommunicator::split(int color, int key, const std::string& name) {
+  std::array<int64_t, 3> own = {color, key, engine_->next_group()};
+  std::vector<int64_t> all(own.size() * group_->world_ranks.size());
+  const View input = view_of(std::span<int64_t>(own), {static_cast<int64_t>(own.size())});
+  const View output = view_of(std::span<int64_t>(all), {static_cast<int64_t>(all.size())});
+  collective({.op = CollectiveOp::all_gather, .input = input, .output = output}, "split").wait();
+
+  std::vector<SplitChoice> choices;
+  int id = 0;  // one that is new to every rank; groups of one split are disjoint and may share it
+  for (size_t rank = 0; rank < group_->world_ranks.size(); ++rank) {
+    choices.push_back({.color = static_cast<int>(all[3 * rank]), .key = static_cast<int>(all[3 * rank + 1])});
+    id = std::max(id, static_cast<int>(all[3 * rank + 2]));
+  }
+  engine_->claim_group(id);
+  const std::vector<int> members = split_members(choices, group_->rank);
+  std::vector<int> world_ranks;
+  for (int member : members) world_ranks.push_back(group_->world_ranks[static_cast<size_t>(member)]);
+  const auto own_place = std::ranges::find(members, group_->rank) - members.begin();
+  auto group = std::make_shared<MessageGroup>(id, static_cast<int>(own_place), std::move(world_ranks), name);
+  return std::unique_ptr<Communicator>(new HostCommunicator(engine_, std::move(group)));
+}
+
+std::vector<int> split_members(const std::vector<SplitChoice>& choices, int rank) {
+  std::vector<int> members;
+  for (size_t other = 0; other < choices.size(); ++other) {
+    if (choices[other].color == choices[static_cast<size_t>(rank)].color) members.push_back(static_cast<int>(other));
+  }
+  std::ranges::stable_sort(members, {}, [&](int member) { return choices[static_cast<size_t>(member)].key; });
+  return members;
+}
+
+}  // namespace trireme::runtime

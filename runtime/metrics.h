@@ -1,0 +1,59 @@
+// What a training run counts, under the names that Prometheus reads (prefix trireme_). Rank 0 fills it with the reduced
+// values; text() is the page that will be served over HTTP. It does not know who asks, nor how values are measured.
+// Thread-safe: the checkpoint writer and the HTTP thread may call while training goes on.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace trireme::runtime {
+
+struct BuildInfo {
+  std::string version;
+  std::string commit;
+};
+
+/// One finished optimizer step of the whole world.
+struct StepMetrics {
+  double loss = 0;
+  double grad_norm = 0;
+  double learning_rate = 0;
+  double step_seconds = 0;
+  int64_t samples = 0;
+  int64_t tokens = 0;
+  double model_flops = 0;
+};
+
+class TrainingMetrics {
+ public:
+  explicit TrainingMetrics(const BuildInfo& build);
+  ~TrainingMetrics();
+  TrainingMetrics(const TrainingMetrics&) = delete;
+  TrainingMetrics& operator=(const TrainingMetrics&) = delete;
+
+  /// Also sets the time of the last step to now.
+  void record_step(const StepMetrics& step);
+  /// The update was not made; reason: nonfinite. Comes with the step's record_step.
+  void record_skipped_step(const std::string& reason);
+  void record_validation(double loss);
+  /// phase: data, forward, backward, comm, optimizer, checkpoint, eval
+  void add_phase_seconds(const std::string& phase, double seconds);
+  void add_data_wait_seconds(double seconds);
+  /// phase: snapshot, write, commit, load
+  void record_checkpoint_phase(const std::string& phase, double seconds);
+  /// result: success, failure
+  void record_checkpoint(const std::string& result);
+  /// Totals since start of one op (all_reduce, ...), as a communicator counts them; backend: local, mpi; axis: dp, ...
+  void set_comm_totals(const std::string& op, const std::string& backend, const std::string& axis, int64_t calls,
+                       int64_t bytes);
+
+  /// Everything in Prometheus' text format, this process's memory, processor time and open files included.
+  std::string text();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace trireme::runtime

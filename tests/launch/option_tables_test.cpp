@@ -1,0 +1,132 @@
+#include "launch/option_tables.h"
+
+#include <gtest/gtest.h>
+
+#include "runtime/error.h"
+
+namespace trireme::launch {
+namespace {
+
+using Words = std::vector<std::string>;
+
+template <typename Options>
+Options parsed(const Words& words) {
+  Options options;
+  EXPECT_TRUE(fill_options(option_table(options), words));
+  check(options);
+  return options;
+}
+
+template <typename Options>
+std::string error_of(const Words& words) {
+  try {
+    parsed<Options>(words);
+  } catch (const runtime::Error& error) {
+    EXPECT_EQ(error.kind(), runtime::ErrorKind::usage);
+    return error.what();
+  }
+  return "";
+}
+
+Words train_words(const Words& more) {
+  Words words{"--data", "d", "--run", "r", "--model", "nano", "--steps", "100"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+std::string train_error(const Words& more) {
+  return error_of<TrainOptions>(train_words(more));
+}
+
+TEST(TrainOptions, DefaultsAreThoseOfTheDesign) {
+  const auto options = parsed<TrainOptions>(train_words({}));
+  EXPECT_EQ(options.learning_rate, 6e-4);
+  EXPECT_DOUBLE_EQ(*options.min_learning_rate, 6e-5);
+  EXPECT_EQ(options.warmup_steps, 0);
+  EXPECT_EQ(options.schedule, "cosine");
+  EXPECT_EQ(options.weight_decay, 0.1);
+  EXPECT_EQ(options.clip_grad_norm, 1);
+  EXPECT_EQ(options.dropout, 0);
+  EXPECT_EQ(options.adam_beta1, 0.9);
+  EXPECT_EQ(options.adam_beta2, 0.95);
+  EXPECT_EQ(options.adam_epsilon, 1e-8);
+  EXPECT_EQ(options.log_every, 10);
+  EXPECT_EQ(options.threads, 0);
+  EXPECT_EQ(options.resume, Resume{});
+}
+
+TEST(TrainOptions, DefaultsAreValidForOneStep) {
+  EXPECT_EQ(train_error({"--steps", "1"}), "");
+}
+
+TEST(TrainOptions, MinimumFollowsTheGivenLearningRate) {
+  EXPECT_DOUBLE_EQ(*parsed<TrainOptions>(train_words({"--learning-rate", "0.002"})).min_learning_rate, 2e-4);
+  EXPECT_EQ(*parsed<TrainOptions>(train_words({"--min-learning-rate", "0"})).min_learning_rate, 0);
+}
+
+TEST(TrainOptions, ContradictionsNameBothSides) {
+  EXPECT_EQ(train_error({"--stop-at-step", "101"}), "--stop-at-step 101 lies beyond --steps 100");
+  EXPECT_EQ(train_error({"--stop-at-step", "100"}), "");
+  EXPECT_EQ(train_error({"--resume", "101"}), "--resume 101 lies beyond --steps 100");
+  EXPECT_EQ(train_error({"--resume", "60", "--stop-at-step", "50"}), "--resume 60 lies beyond --stop-at-step 50");
+  EXPECT_EQ(train_error({"--warmup-steps", "100"}),
+            "--warmup-steps 100 leaves nothing of --steps 100: it must be less");
+  EXPECT_EQ(train_error({"--warmup-steps", "99"}), "");
+  EXPECT_EQ(train_error({"--microbatch-size", "3"}), "--microbatch-size 3 does not divide --global-batch-size 8");
+  EXPECT_EQ(train_error({"--min-learning-rate", "0.001"}), "--min-learning-rate 0.001 is above --learning-rate 0.0006");
+}
+
+TEST(TrainOptions, RangesAreChecked) {
+  EXPECT_EQ(train_error({"--steps", "0"}), "--steps: '0' is out of range, at least 1");
+  EXPECT_EQ(train_error({"--stop-at-step", "0"}), "--stop-at-step: '0' is out of range, at least 1");
+  EXPECT_EQ(train_error({"--global-batch-size", "0"}), "--global-batch-size: '0' is out of range, 1 to 1073741824");
+  EXPECT_EQ(train_error({"--threads", "0"}), "--threads: '0' is out of range, 1 to 4096");
+  EXPECT_EQ(train_error({"--learning-rate", "-1"}), "--learning-rate: '-1' is out of range, at least 0");
+  EXPECT_EQ(train_error({"--adam-beta2", "1"}), "--adam-beta2: '1' is out of range, at least 0 and below 1");
+  EXPECT_EQ(train_error({"--adam-epsilon", "0"}), "--adam-epsilon: '0' is out of range, above 0");
+  EXPECT_EQ(train_error({"--dropout", "1"}), "--dropout: '1' is out of range, at least 0 and below 1");
+  EXPECT_EQ(train_error({"--seed", "-1"}), "--seed: '-1' is out of range, at least 0");
+  EXPECT_EQ(train_error({"--log-every", "0"}), "--log-every: '0' is out of range, at least 1");
+  EXPECT_EQ(train_error({"--checkpoint-every", "-1"}), "--checkpoint-every: '-1' is out of range, at least 0");
+  EXPECT_EQ(train_error({"--run", ""}), "--run: '' is not a path");
+  EXPECT_EQ(train_error({"--device", "tpu"}), "--device: 'tpu' is not one of auto, cpu");
+}
+
+TEST(PrepareOptions, TakesListsAndSeparators) {
+  const auto options = parsed<PrepareOptions>({"--input", "a", "b", "--output", "o", "--document-separator", "\\n\\n"});
+  EXPECT_EQ(options.input, (Words{"a", "b"}));
+  EXPECT_EQ(options.document_separator, "\n\n");
+  EXPECT_EQ(error_of<PrepareOptions>({"--input", "a", "", "--output", "o"}), "--input: '' is not a path");
+  EXPECT_EQ(error_of<PrepareOptions>({"--input", "a", "--output", "o", "--tokenizer", "bpe"}),
+            "--tokenizer: 'bpe' is not known: use byte");
+  EXPECT_EQ(error_of<PrepareOptions>({"--input", "a", "--output", "o", "--validation-fraction", "1"}),
+            "--validation-fraction: '1' is out of range, at least 0 and below 1");
+  EXPECT_EQ(error_of<PrepareOptions>({"--output", "o"}), "prepare needs --input PATH...; see trireme prepare --help");
+}
+
+TEST(GenerateOptions, ProbabilitiesAreChecked) {
+  EXPECT_EQ(error_of<GenerateOptions>({"--model", "m", "--temperature", "-0.5"}),
+            "--temperature: '-0.5' is out of range, at least 0");
+  EXPECT_EQ(error_of<GenerateOptions>({"--model", "m", "--top-p", "0"}),
+            "--top-p: '0' is out of range, above 0 and at most 1");
+  EXPECT_EQ(error_of<GenerateOptions>({"--model", "m", "--top-p", "1", "--top-k", "0", "--temperature", "0"}), "");
+}
+
+TEST(EvaluateOptions, NeedsModelAndData) {
+  EXPECT_EQ(error_of<EvaluateOptions>({"--model", "m"}), "evaluate needs --data DIR; see trireme evaluate --help");
+  EXPECT_EQ(parsed<EvaluateOptions>({"--model", "m", "--data", "d"}).data, "d");
+}
+
+TEST(CheckpointOptions, ActionsTakeTheirPaths) {
+  EXPECT_EQ(parsed<CheckpointOptions>({"diff", "a", "b"}).paths, (Words{"a", "b"}));
+  EXPECT_EQ(parsed<CheckpointOptions>({"verify", "a"}).action, "verify");
+  EXPECT_EQ(error_of<CheckpointOptions>({"diff", "a"}), "checkpoint diff takes two paths, got 1");
+  EXPECT_EQ(error_of<CheckpointOptions>({"list", "a", "b"}), "checkpoint list takes one path, got 2");
+  EXPECT_EQ(error_of<CheckpointOptions>({"verfy", "a"}),
+            "'verfy' is not an action of checkpoint; did you mean verify?");
+  EXPECT_EQ(error_of<CheckpointOptions>({}),
+            "checkpoint needs an action: list, show, verify or diff; see trireme checkpoint --help");
+}
+
+}  // namespace
+}  // namespace trireme::launch

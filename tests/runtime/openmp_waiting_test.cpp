@@ -1,0 +1,25 @@
+#include "runtime/openmp_waiting.h"
+
+#include <gtest/gtest.h>
+
+namespace trireme::runtime {
+namespace {
+
+TEST(Threads, UnboundRanksShareTheMachine) {
+  EXPECT_EQ(cores_of_rank(8, 8, 1), 8);
+  EXPECT_EQ(cores_of_rank(8, 8, 2), 4);
+  EXPECT_EQ(cores_of_rank(2, 2, 4), 1);
+}
+
+TEST(Threads, BoundRankKeepsItsCores) {
+  EXPECT_EQ(cores_of_rank(1, 8, 2), 1);
+  EXPECT_EQ(cores_of_rank(4, 8, 2), 4);
+}
+
+TEST(Threads, RequestIsTaken) {
+  EXPECT_EQ(use_threads(3), 3);
+  EXPECT_GE(use_threads(0), 1);
+}
+
+}  // namespace
+}  // namespace trireme::runtime
