@@ -109,8 +109,7 @@ RunDirectory::RunDirectory(runtime::Files& files, std::string path) : files_(fil
   }
 }
 
-void RunDirectory::write_config(const json::object& options, const json::object& model) {
-  const json::object config{{"options", options}, {"model", model}};
+void RunDirectory::write_config(const json::object& config) {
   runtime::write_text_atomically(files_, path_ + "/config.json", json_text(config));
 }
 

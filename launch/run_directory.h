@@ -44,8 +44,8 @@ class RunDirectory {
   const std::string& path() const { return path_; }
   std::string checkpoints_path() const { return path_ + "/checkpoints"; }
 
-  /// {"options": ..., "model": ...}; replaces an older one in one step.
-  void write_config(const boost::json::object& options, const boost::json::object& model);
+  /// Replaces an older one in one step.
+  void write_config(const boost::json::object& config);
   /// Nothing when there is none; Error(data) naming the file when it is not JSON.
   std::optional<boost::json::object> read_config() const;
   /// The log of a run that goes on after `last_step`, or begins (0).

@@ -38,17 +38,6 @@ View upload(runtime::Stream& stream, Arena& slot, const T* host, int64_t element
   return view;
 }
 
-TokenViews upload(runtime::Stream& stream, Arena& slot, const HostMicrobatch& batch) {
-  const int64_t N = batch.B * batch.T;
-  TokenViews views{.B = batch.B, .T = batch.T};
-  views.tokens = upload(stream, slot, batch.tokens, N);
-  views.targets = upload(stream, slot, batch.targets, N);
-  views.samples = upload(stream, slot, batch.samples, batch.B);
-  views.positions = slot.allocate(DType::i32, {N});
-  runtime::fill_positions(stream, 0, batch.T, views.positions);
-  return views;
-}
-
 Context context_of(Trainer& trainer, double dropout, uint64_t seed) {
   return {.config = trainer.config,
           .stream = trainer.stream,
@@ -108,6 +97,17 @@ void finish_step(Trainer& trainer, const UpdateOptions& options, StepResult& res
 
 }  // namespace
 
+TokenViews upload_tokens(runtime::Stream& stream, Arena& slot, const HostMicrobatch& batch) {
+  const int64_t N = batch.B * batch.T;
+  TokenViews views{.B = batch.B, .T = batch.T};
+  views.tokens = upload(stream, slot, batch.tokens, N);
+  views.targets = upload(stream, slot, batch.targets, N);
+  views.samples = upload(stream, slot, batch.samples, batch.B);
+  views.positions = slot.allocate(DType::i32, {N});
+  runtime::fill_positions(stream, 0, batch.T, views.positions);
+  return views;
+}
+
 std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, runtime::Stream& stream,
                                       runtime::Memory& memory, parallel::MeshGroups& groups) {
   std::vector<Unit> units = make_units(config, groups.dp->size(), purpose, memory.persistent);
@@ -137,7 +137,7 @@ StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbat
   runtime::fill(trainer.stream, trainer.totals, 0);
   for (const HostMicrobatch& microbatch : microbatches) {
     runtime::SlotRing::Lease slot = trainer.memory.slots.acquire();
-    const TokenViews tokens = upload(trainer.stream, slot.arena(), microbatch);
+    const TokenViews tokens = upload_tokens(trainer.stream, slot.arena(), microbatch);
     transformer_forward(context, trainer.weights, tokens, trainer.saved, slot.arena());
     result.times.forward_seconds += watch.lap();
     const bool last = &microbatch == &microbatches.back();
@@ -162,7 +162,7 @@ void reset_loss(Trainer& trainer) {
 void add_loss(Trainer& trainer, const HostMicrobatch& microbatch) {
   Context context = context_of(trainer, 0, 0);
   runtime::SlotRing::Lease slot = trainer.memory.slots.acquire();
-  const TokenViews tokens = upload(trainer.stream, slot.arena(), microbatch);
+  const TokenViews tokens = upload_tokens(trainer.stream, slot.arena(), microbatch);
   transformer_forward(context, trainer.weights, tokens, trainer.saved, slot.arena());
   head_loss(context, trainer.weights.head, tokens, trainer.saved.final_norm.y, trainer.totals);
 }

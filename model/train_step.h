@@ -23,6 +23,9 @@ struct HostMicrobatch {
   const int64_t* samples = nullptr;
 };
 
+/// Copies a microbatch into its slot and adds the positions of its tokens.
+TokenViews upload_tokens(runtime::Stream& stream, runtime::Arena& slot, const HostMicrobatch& batch);
+
 /// What one update does to the parameters.
 struct UpdateOptions {
   double learning_rate = 6e-4;

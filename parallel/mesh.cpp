@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "runtime/dry_communicator.h"
 #include "runtime/error.h"
 
 namespace trireme::parallel {
@@ -25,6 +26,13 @@ MeshGroups make_groups(const Mesh& mesh, runtime::Communicator& world) {
   groups.tp = mesh.tp == 1 ? runtime::solo_communicator() : world.split(at.pp * mesh.dp + at.dp, at.tp, "tp");
   groups.dp = mesh.dp == 1 ? runtime::solo_communicator() : world.split(at.pp * mesh.tp + at.tp, at.dp, "dp");
   return groups;
+}
+
+MeshGroups dry_groups(const Mesh& mesh) {
+  const auto group = [](int size, const char* name) {
+    return size == 1 ? runtime::solo_communicator() : runtime::dry_communicator({.rank = 0, .size = size, .name = name});
+  };
+  return {.tp = group(mesh.tp, "tp"), .dp = group(mesh.dp, "dp")};
 }
 
 }  // namespace trireme::parallel

@@ -199,8 +199,8 @@ void MessageQueue::check_header(const MessageOperation& operation, int peer) con
 /// A message of the wrong size came; what its sender said first tells more.
 void MessageQueue::explain_by_headers() {
   for (Lane& lane : lanes_) {
-    if (lane.operation == nullptr || lane.index >= 0 || lane.recv == Transport::kNone) continue;
-    if (engine_.transport().test(lane.recv)) finish_step(lane);
+    if (lane.operation == nullptr || lane.index >= 0) continue;
+    if (lane.recv == Transport::kNone || engine_.transport().test(lane.recv)) finish_step(lane);
   }
 }
 

@@ -34,7 +34,8 @@ void attention_backward(Stream& stream, const AttentionShape& shape, const Atten
 
 /// Attention of T new tokens of each sequence over `past` cached ones and themselves. Appends the new keys and values
 /// to the caches at [past, past + T) first. qkv as above; key_cache, value_cache (B, T_max, K, D); y (B*T, H D). Same
-/// result as attention_forward over past + T tokens, for the new rows.
+/// result as attention_forward over past + T tokens, for the new rows, up to rounding. 4 B H D (T past + T(T+1)/2)
+/// flops.
 struct CachedAttention {
   ConstView qkv;
   View key_cache;

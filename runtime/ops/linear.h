@@ -1,4 +1,5 @@
-// y = x w^T, the matrix product of a layer, and its two backward products.
+// y = x w^T, the matrix product of a layer, and its two backward products. Each states the 2 N C_in C_out flops of its
+// product; what an epilogue or a bias gradient adds is not counted.
 #pragma once
 
 #include "runtime/stream.h"
@@ -14,14 +15,14 @@ enum class Epilogue {
 };
 
 /// x (N, C_in); weight (C_out, C_in); bias (C_out), absent for Epilogue::none; y (N, C_out);
-/// pre_activation (N, C_out) only for bias_gelu. 2 N C_in C_out flops.
+/// pre_activation (N, C_out) only for bias_gelu.
 struct LinearForward {
   ConstView x;
   ConstView weight;
-  ConstView bias;
+  ConstView bias{};
   Epilogue epilogue = Epilogue::none;
   View y;
-  View pre_activation;
+  View pre_activation{};
 };
 void linear_forward(Stream& stream, const LinearForward& args);
 

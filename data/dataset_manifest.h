@@ -1,0 +1,55 @@
+// dataset.json: what a prepared directory holds. It is written last, so that a directory without it is not a dataset.
+// Plain data and its JSON form; it does not look at the shards.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <boost/json/object.hpp>
+
+#include "runtime/files.h"
+
+namespace trireme::data {
+
+struct ShardEntry {
+  std::string file;  ///< name inside the directory
+  int64_t tokens = 0;
+  std::string content_digest;
+  bool operator==(const ShardEntry&) const = default;
+};
+
+struct SplitManifest {
+  int64_t documents = 0;
+  int64_t bytes = 0;   ///< of text, without separators
+  int64_t tokens = 0;  ///< end of text included
+  std::vector<ShardEntry> shards;
+  bool operator==(const SplitManifest&) const = default;
+};
+
+struct DatasetManifest {
+  boost::json::object tokenizer;  ///< its description
+  std::string tokenizer_digest;
+  int64_t vocabulary_size = 0;
+  int64_t end_of_text = 0;
+  std::string inputs_digest;
+  double validation_fraction = 0;
+  std::optional<std::string> document_separator;
+  int64_t shard_tokens = 0;  ///< the most tokens in a shard
+  std::map<std::string, SplitManifest> splits;
+  bool operator==(const DatasetManifest&) const = default;
+};
+
+/// The path of `directory`'s manifest.
+std::string manifest_path(const std::string& directory);
+
+/// A directory that is missing (Error(io)), is not a prepared dataset, or whose dataset.json is of another version or
+/// damaged (Error(data)): one line naming it and the mend.
+DatasetManifest read_manifest(runtime::Files& files, const std::string& directory);
+
+/// Atomic and durable.
+void write_manifest(runtime::Files& files, const std::string& directory, const DatasetManifest& manifest);
+
+}  // namespace trireme::data

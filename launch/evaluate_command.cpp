@@ -1,0 +1,55 @@
+// trireme evaluate: loss and perplexity of a trained model over a prepared data set's validation split.
+#include <cmath>
+#include <cstdio>
+
+#include "data/batch_loader.h"
+#include "launch/commands.h"
+#include "launch/model_source.h"
+#include "runtime/error.h"
+#include "runtime/threads.h"
+
+namespace trireme::launch {
+
+using runtime::Error;
+using runtime::ErrorKind;
+
+int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
+  if (options.threads > 0) runtime::set_compute_threads(static_cast<int>(options.threads));
+  runtime::Files& files = runtime::real_files();
+  const ModelSource source = find_model(files, options.model);
+  const data::TokenDataset dataset(files, options.data, "validation");
+  if (dataset.tokenizer_description() != source.tokenizer) {
+    throw Error(ErrorKind::usage,
+                "--data " + options.data + " was prepared with another tokenizer than --model " + options.model);
+  }
+  const int64_t T = options.sequence_length == 0 ? source.sequence_length : options.sequence_length;
+  if (T > source.config.positions) {
+    throw Error(ErrorKind::usage, "--sequence-length " + std::to_string(T) + " exceeds the model's " +
+                                      std::to_string(source.config.positions) + " positions");
+  }
+  const int64_t B = options.microbatch_size;
+  runtime::Stream stream(runtime::Device::cpu);
+  runtime::Memory memory = runtime::Memory::host(model::plan_evaluation(source.config, B, T));
+  parallel::MeshGroups groups = parallel::make_groups({.dp = world.size()}, world);
+  const auto trainer = model::make_trainer(source.config, model::Purpose::inference, stream, memory, groups);
+  load_parameters(files, source, *trainer);
+
+  data::ValidationLoader loader(dataset, T, B, world.rank(), world.size());
+  data::Microbatch batch;
+  model::reset_loss(*trainer);
+  while (loader.next(batch)) {
+    model::add_loss(*trainer, {.B = B,
+                               .T = T,
+                               .tokens = batch.tokens.data(),
+                               .targets = batch.targets.data(),
+                               .samples = batch.samples.data()});
+  }
+  const model::MeanLoss mean = model::mean_loss(*trainer);
+  if (world.rank() == 0) {
+    std::printf("loss %.6f  perplexity %.4f  target tokens %lld  step %lld\n", mean.loss, std::exp(mean.loss),
+                static_cast<long long>(mean.target_tokens), static_cast<long long>(source.manifest.step));
+  }
+  return 0;
+}
+
+}  // namespace trireme::launch

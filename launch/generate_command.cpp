@@ -1,0 +1,65 @@
+// trireme generate: prompt and continuation on standard output, nothing else.
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+
+#include "data/tokenizer.h"
+#include "launch/commands.h"
+#include "launch/model_source.h"
+#include "model/generation.h"
+#include "runtime/error.h"
+#include "runtime/threads.h"
+
+namespace trireme::launch {
+
+using runtime::Error;
+using runtime::ErrorKind;
+
+namespace {
+
+/// Feeds `text` from its end as far as half the positions reach, which leaves room to go on.
+std::span<const float> refill(model::Generator& generator, const std::vector<int32_t>& text) {
+  generator.clear();
+  const size_t kept = std::min(text.size(), static_cast<size_t>(std::max<int64_t>(1, generator.positions() / 2)));
+  return generator.feed(std::span(text).last(kept));
+}
+
+}  // namespace
+
+int run_generate(const GenerateOptions& options) {
+  if (options.threads > 0) runtime::set_compute_threads(static_cast<int>(options.threads));
+  runtime::Files& files = runtime::real_files();
+  const ModelSource source = find_model(files, options.model);
+  const auto tokenizer = data::make_tokenizer(source.tokenizer);
+  std::vector<int32_t> text;
+  tokenizer->encode(options.prompt, text);
+  if (text.empty()) text.push_back(tokenizer->end_of_text());  // what every document of the data follows
+
+  parallel::MeshGroups groups{.tp = runtime::solo_communicator(), .dp = runtime::solo_communicator()};
+  runtime::Stream stream(runtime::Device::cpu);
+  runtime::Memory memory = runtime::Memory::host(model::plan_generation(source.config, source.config.positions));
+  const auto trainer = model::make_trainer(source.config, model::Purpose::inference, stream, memory, groups);
+  load_parameters(files, source, *trainer);
+  model::Generator generator(*trainer);
+
+  std::cout << options.prompt << std::flush;
+  const model::SamplingOptions sampling{.temperature = options.temperature,
+                                        .top_k = options.top_k,
+                                        .top_p = options.top_p,
+                                        .seed = static_cast<uint64_t>(options.seed)};
+  std::span<const float> logits =
+      static_cast<int64_t>(text.size()) > generator.positions() ? refill(generator, text) : generator.feed(text);
+  for (int64_t i = 0; i < options.max_new_tokens; ++i) {
+    const int32_t token = model::sample(logits, sampling, i);
+    if (token == tokenizer->end_of_text()) break;
+    text.push_back(token);
+    std::cout << tokenizer->decode(std::span(&token, 1)) << std::flush;
+    if (i + 1 == options.max_new_tokens) break;
+    logits = generator.past() == generator.positions() ? refill(generator, text) : generator.feed(std::span(&token, 1));
+  }
+  std::cout << '\n' << std::flush;
+  if (!std::cout) throw Error(ErrorKind::io, "cannot write to standard output");
+  return 0;
+}
+
+}  // namespace trireme::launch

@@ -1,0 +1,72 @@
+#include "launch/model_source.h"
+
+#include <algorithm>
+#include <boost/json/parse.hpp>
+#include <filesystem>
+
+#include "checkpoint/load.h"
+#include "checkpoint/verify.h"
+#include "launch/checkpoint_slices.h"
+#include "launch/training_settings.h"
+#include "runtime/error.h"
+#include "runtime/log.h"
+
+namespace trireme::launch {
+
+using runtime::Error;
+using runtime::ErrorKind;
+namespace json = boost::json;
+
+namespace {
+
+/// The newest checkpoint of the run whose files are whole.
+std::string newest_good_step(runtime::Files& files, const std::string& checkpoints) {
+  std::vector<int64_t> steps = checkpoint::committed_steps(files, checkpoints);
+  std::ranges::reverse(steps);
+  for (int64_t step : steps) {
+    const std::string directory = checkpoint::step_directory(checkpoints, step);
+    const std::vector<std::string> problems = checkpoint::verify(files, directory);
+    if (problems.empty()) return directory;
+    runtime::log_warning("checkpoint of step " + std::to_string(step) + " is damaged: " + problems.front());
+  }
+  throw Error(ErrorKind::data,
+              "--model " + checkpoints + (steps.empty() ? ": no checkpoint yet" : ": no good checkpoint"));
+}
+
+std::string find_step_directory(runtime::Files& files, const std::string& option) {
+  if (!files.exists(option)) throw Error(ErrorKind::usage, "--model " + option + ": no such directory");
+  if (files.exists(option + "/manifest.json")) return option;
+  const std::string checkpoints = option + "/checkpoints";
+  if (files.is_directory(checkpoints)) return newest_good_step(files, checkpoints);
+  throw Error(ErrorKind::usage,
+              "--model " + option + " is neither a run (RUN/checkpoints) nor a step directory (manifest.json)");
+}
+
+}  // namespace
+
+model::ModelConfig model_to_train(runtime::Files& files, const std::string& option) {
+  const std::vector<std::string> presets = model::preset_names();
+  if (std::ranges::find(presets, option) != presets.end() || !files.exists(option)) return model::preset(option);
+  const std::string path = files.is_directory(option) ? option + "/config.json" : option;
+  boost::system::error_code code;
+  const json::value value = json::parse(runtime::read_text(files, path), code);
+  if (code || !value.is_object()) throw Error(ErrorKind::data, "--model " + path + " is not a JSON object");
+  return model::parse_model_config(value.as_object(), "--model " + path);
+}
+
+ModelSource find_model(runtime::Files& files, const std::string& option) {
+  ModelSource source;
+  source.step_directory = find_step_directory(files, option);
+  source.manifest = checkpoint::read_manifest(files, source.step_directory);
+  const SavedRun saved = saved_run(source.manifest.state, source.step_directory);
+  source.config = saved.config;
+  source.tokenizer = saved.tokenizer;
+  source.sequence_length = saved.sequence_length;
+  return source;
+}
+
+void load_parameters(runtime::Files& files, const ModelSource& source, model::Trainer& trainer) {
+  checkpoint::load(files, source.step_directory, source.manifest, parameter_slices(trainer));
+}
+
+}  // namespace trireme::launch

@@ -1,0 +1,35 @@
+// Where models come from: a preset or a config.json for training; a run or a step directory for evaluate and generate.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <memory>
+#include <string>
+
+#include "checkpoint/manifest.h"
+#include "model/config.h"
+#include "model/train_step.h"
+#include "runtime/files.h"
+
+namespace trireme::launch {
+
+/// --model of train: the name of a preset, a config.json, or a directory that holds one. Throws Error(usage) naming the
+/// choices.
+model::ModelConfig model_to_train(runtime::Files& files, const std::string& option);
+
+/// A trained model on disk.
+struct ModelSource {
+  std::string step_directory;
+  checkpoint::Manifest manifest;
+  model::ModelConfig config;
+  boost::json::object tokenizer;  ///< its description, as data::make_tokenizer takes it
+  int64_t sequence_length = 0;    ///< that it was trained with
+};
+
+/// --model of evaluate and generate: a run (its newest good checkpoint) or a step directory. Throws Error naming the
+/// path and the mend.
+ModelSource find_model(runtime::Files& files, const std::string& option);
+
+/// Reads the parameters into a trainer that was made with the source's config.
+void load_parameters(runtime::Files& files, const ModelSource& source, model::Trainer& trainer);
+
+}  // namespace trireme::launch

@@ -1,0 +1,164 @@
+#include "launch/training_run.h"
+
+#include <chrono>
+
+#include "checkpoint/retention.h"
+#include "checkpoint/save.h"
+#include "launch/checkpoint_slices.h"
+#include "launch/version.h"
+#include "runtime/error.h"
+#include "runtime/log.h"
+
+namespace trireme::launch {
+
+using runtime::Error;
+using runtime::ErrorKind;
+namespace json = boost::json;
+
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+model::HostMicrobatch host_view(const data::Microbatch& batch, int64_t T) {
+  return {.B = static_cast<int64_t>(batch.samples.size()),
+          .T = T,
+          .tokens = batch.tokens.data(),
+          .targets = batch.targets.data(),
+          .samples = batch.samples.data()};
+}
+
+}  // namespace
+
+TrainingRun::TrainingRun(const TrainingSettings& settings, runtime::Communicator& world, runtime::Files& files,
+                         const data::TokenDataset& training, const data::TokenDataset* validation)
+    : settings_(settings),
+      world_(world),
+      files_(files),
+      training_(training),
+      groups_(parallel::make_groups({.dp = world.size()}, world)),
+      plan_(model::plan_training(settings.config, settings.microbatch_size, settings.sequence_length,
+                                 settings.update(0, 1), world.size())),
+      memory_(runtime::Memory::host(plan_)),
+      stream_(runtime::Device::cpu),
+      trainer_(model::make_trainer(settings.config, model::Purpose::training, stream_, memory_, groups_)),
+      metrics_({.version = version(), .commit = commit()}) {
+  if (validation != nullptr) {
+    validation_.emplace(*validation, settings.sequence_length, settings.microbatch_size, world.rank(), world.size());
+  }
+}
+
+void TrainingRun::run() {
+  start_or_resume();
+  if (progress_.step >= settings_.last_step) {
+    runtime::log_info("step " + std::to_string(progress_.step) + " of " + std::to_string(settings_.last_step) +
+                      " is already done; nothing to train");
+    return;
+  }
+  data::TrainingLoader loader(training_, {.sequence_length = settings_.sequence_length,
+                                          .global_batch_size = settings_.options.global_batch_size,
+                                          .microbatch_size = settings_.microbatch_size,
+                                          .rank = world_.rank(),
+                                          .ranks = world_.size(),
+                                          .seed = static_cast<uint64_t>(settings_.options.seed),
+                                          .first_sample = progress_.samples});
+  while (progress_.step < settings_.last_step) {
+    StepRecord record = step(loader);
+    const bool validates = validation_ && (due(settings_.options.validate_every) || is_last());
+    if (validates) validate(record);
+    if (due(settings_.options.checkpoint_every) || is_last()) save(record, is_last());
+    if (!is_leader()) continue;
+    const bool logged = validates || due(settings_.options.log_every) || progress_.step == 1 || is_last();
+    display_->step(record, logged);
+    if (record.validation_loss) display_->validation(record.step, *record.validation_loss);
+    if (logged) log_->append(record);
+  }
+}
+
+StepRecord TrainingRun::step(data::TrainingLoader& loader) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<data::Microbatch>& batches = loader.next();
+  const double data_seconds = seconds_since(start);
+  std::vector<model::HostMicrobatch> microbatches;
+  for (const data::Microbatch& batch : batches) microbatches.push_back(host_view(batch, settings_.sequence_length));
+
+  const model::UpdateOptions update = settings_.update(progress_.step, progress_.updates + 1);
+  const model::StepResult result = model::train_step(*trainer_, microbatches, update);
+  progress_.step += 1;
+  progress_.samples += settings_.options.global_batch_size;
+  (result.updated ? progress_.updates : progress_.skipped_steps) += 1;
+
+  StepRecord record{.step = progress_.step,
+                    .tokens = progress_.samples * settings_.sequence_length,
+                    .loss = result.loss,
+                    .grad_norm = result.grad_norm,
+                    .learning_rate = update.learning_rate,
+                    .step_seconds = seconds_since(start),
+                    .skipped = !result.updated};
+  record.tokens_per_second = static_cast<double>(settings_.tokens_per_step()) / record.step_seconds;
+  record.phase_seconds = {{"data", data_seconds},
+                          {"forward", result.times.forward_seconds},
+                          {"backward", result.times.backward_seconds},
+                          {"comm", result.times.reduce_seconds},
+                          {"optimizer", result.times.update_seconds}};
+  report(record, result);
+  return record;
+}
+
+void TrainingRun::report(const StepRecord& record, const model::StepResult& result) {
+  if (record.skipped && is_leader()) {
+    runtime::log_warning("step " + std::to_string(record.step) +
+                         ": loss or gradient is not finite; no update was made (" +
+                         std::to_string(progress_.skipped_steps) + " so far)");
+  }
+  metrics_.record_step({.loss = record.loss,
+                        .grad_norm = record.grad_norm,
+                        .learning_rate = record.learning_rate,
+                        .step_seconds = record.step_seconds,
+                        .samples = settings_.options.global_batch_size,
+                        .tokens = settings_.tokens_per_step(),
+                        .model_flops = model::flops_per_token(settings_.config, settings_.sequence_length) *
+                                       static_cast<double>(result.target_tokens)});
+  if (record.skipped) metrics_.record_skipped_step("nonfinite");
+  for (const auto& [phase, seconds] : record.phase_seconds) metrics_.add_phase_seconds(phase, seconds);
+  metrics_.add_data_wait_seconds(record.phase_seconds.at("data"));
+  for (const auto& [op, total] : groups_.dp->totals())
+    metrics_.set_comm_totals(op, "mpi", "dp", total.calls, total.bytes);
+}
+
+void TrainingRun::validate(StepRecord& record) {
+  const auto start = std::chrono::steady_clock::now();
+  model::reset_loss(*trainer_);
+  validation_->rewind();
+  data::Microbatch batch;
+  while (validation_->next(batch)) model::add_loss(*trainer_, host_view(batch, settings_.sequence_length));
+  record.validation_loss = model::mean_loss(*trainer_).loss;
+  record.phase_seconds["eval"] = seconds_since(start);
+  metrics_.record_validation(*record.validation_loss);
+  metrics_.add_phase_seconds("eval", record.phase_seconds["eval"]);
+}
+
+void TrainingRun::save(StepRecord& record, bool is_last) {
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    checkpoint::save(files_, world_,
+                     {.checkpoints_directory = directory_->checkpoints_path(),
+                      .step = progress_.step,
+                      .run_id = run_id_,
+                      .attempt = attempt_,
+                      .layout = {{"tp", 1}, {"dp", world_.size()}, {"pp", 1}, {"zero_stage", 0}},
+                      .state = state_json(settings_, progress_),
+                      .slices = owned_slices(training_slices(*trainer_), world_.rank(), world_.size())});
+    if (is_leader()) checkpoint::keep_last(files_, directory_->checkpoints_path(), settings_.options.keep_last);
+    metrics_.record_checkpoint("success");
+  } catch (const Error& error) {
+    metrics_.record_checkpoint("failure");
+    if (is_last || error.kind() != ErrorKind::io) throw;
+    runtime::log_error("step " + std::to_string(progress_.step) + " was not saved, training goes on: " + error.what());
+  }
+  record.phase_seconds["checkpoint"] = seconds_since(start);
+  metrics_.record_checkpoint_phase("write", record.phase_seconds["checkpoint"]);
+}
+
+}  // namespace trireme::launch

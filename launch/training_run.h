@@ -1,0 +1,69 @@
+// The outer loop of `train`: data, train_step, log, validation, checkpoints. One step fits on a screen (run()). It owns
+// the run's memory, progress and files; the mathematics is model::train_step's.
+#pragma once
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "checkpoint/tensor_slice.h"
+#include "data/batch_loader.h"
+#include "launch/progress_line.h"
+#include "launch/run_directory.h"
+#include "launch/step_record.h"
+#include "launch/training_settings.h"
+#include "model/train_step.h"
+#include "runtime/communicator.h"
+#include "runtime/files.h"
+#include "runtime/memory.h"
+#include "runtime/metrics.h"
+
+namespace trireme::launch {
+
+class TrainingRun {
+ public:
+  /// Plans and takes all memory. `training` and `validation` (null: none) must outlive the run, and so must `world`.
+  TrainingRun(const TrainingSettings& settings, runtime::Communicator& world, runtime::Files& files,
+              const data::TokenDataset& training, const data::TokenDataset* validation);
+
+  /// Initialises or resumes, trains to settings.last_step, saves. Collective.
+  void run();
+
+  runtime::MemoryPlan memory_plan() const { return plan_; }
+  runtime::MemoryPlan memory_used() const { return memory_.used(); }
+
+ private:
+  void start_or_resume();
+  bool resume();
+  void note_changes(const boost::json::object& state);
+  StepRecord step(data::TrainingLoader& loader);
+  void validate(StepRecord& record);
+  void save(StepRecord& record, bool is_last);
+  void report(const StepRecord& record, const model::StepResult& result);
+  bool is_leader() const { return world_.rank() == 0; }
+  bool due(int64_t every) const { return every > 0 && progress_.step % every == 0; }
+  bool is_last() const { return progress_.step == settings_.last_step; }
+
+  TrainingSettings settings_;
+  runtime::Communicator& world_;
+  runtime::Files& files_;
+  const data::TokenDataset& training_;
+  parallel::MeshGroups groups_;
+  runtime::MemoryPlan plan_;
+  runtime::Memory memory_;
+  runtime::Stream stream_;
+  std::unique_ptr<model::Trainer> trainer_;
+  std::optional<data::ValidationLoader> validation_;
+  Progress progress_;
+  std::string run_id_;
+  int64_t attempt_ = 1;         ///< starts of this run, this one included
+  boost::json::array changes_;  ///< of allowed choices, for config.json
+  std::optional<RunDirectory> directory_;
+  std::optional<RunLog> log_;            ///< of the leader
+  std::optional<ProgressLine> display_;  ///< of the leader
+  runtime::TrainingMetrics metrics_;
+};
+
+}  // namespace trireme::launch

@@ -1,0 +1,193 @@
+#include "launch/training_settings.h"
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <cmath>
+
+#include "runtime/error.h"
+
+namespace trireme::launch {
+
+using runtime::Error;
+using runtime::ErrorKind;
+namespace json = boost::json;
+
+namespace {
+
+std::string number(int64_t value) {
+  return std::to_string(value);
+}
+
+[[noreturn]] void usage(const std::string& message) {
+  throw Error(ErrorKind::usage, message);
+}
+
+int64_t resolve_microbatch(const TrainOptions& options, int64_t ranks) {
+  const int64_t G = options.global_batch_size;
+  if (G % ranks != 0) {
+    usage("--global-batch-size " + number(G) + " does not divide by " + number(ranks) +
+          " ranks; the nearest that does is " + number((G + ranks - 1) / ranks * ranks));
+  }
+  if (options.microbatch_size == 0) return G / ranks;
+  if (G / ranks % options.microbatch_size != 0) {
+    usage("--microbatch-size " + number(options.microbatch_size) + " does not divide the " + number(G / ranks) +
+          " sequences of a rank (--global-batch-size " + number(G) + ", " + number(ranks) + " ranks)");
+  }
+  return options.microbatch_size;
+}
+
+int64_t resolve_sequence_length(const TrainOptions& options, const model::ModelConfig& model) {
+  if (options.sequence_length == 0) return model.positions;
+  if (options.sequence_length > model.positions) {
+    usage("--sequence-length " + number(options.sequence_length) + " exceeds the model's " + number(model.positions) +
+          " positions");
+  }
+  return options.sequence_length;
+}
+
+/// Options by name that a resume may not change.
+json::object identity_json(const TrainingSettings& settings) {
+  const TrainOptions& options = settings.options;
+  return {{"model", to_json(settings.config)},
+          {"data", settings.data_digest},
+          {"tokenizer", settings.tokenizer},
+          {"sequence-length", settings.sequence_length},
+          {"seed", options.seed},
+          {"precision", "fp32"},
+          {"adam-beta1", options.adam_beta1},
+          {"adam-beta2", options.adam_beta2},
+          {"adam-epsilon", options.adam_epsilon}};
+}
+
+/// Options by name that a resume may change, said and recorded when it does.
+json::object choices_json(const TrainingSettings& settings) {
+  const TrainOptions& options = settings.options;
+  return {{"steps", options.steps},
+          {"learning-rate", options.learning_rate},
+          {"min-learning-rate", settings.learning_rate.minimum},
+          {"warmup-steps", options.warmup_steps},
+          {"schedule", options.schedule},
+          {"weight-decay", options.weight_decay},
+          {"clip-grad-norm", options.clip_grad_norm},
+          {"dropout", options.dropout},
+          {"global-batch-size", options.global_batch_size}};
+}
+
+const json::value& member(const json::object& object, const char* key, const std::string& source) {
+  const json::value* value = object.if_contains(key);
+  if (value == nullptr) throw Error(ErrorKind::data, source + ": the checkpoint's state has no \"" + key + "\"");
+  return *value;
+}
+
+/// Equal, but for the last digits of numbers: Boost.JSON 1.81 may read a number one unit in the last place off.
+bool same(const json::value& a, const json::value& b) {
+  if (a.is_number() && b.is_number()) {
+    const double x = a.to_number<double>();
+    const double y = b.to_number<double>();
+    return std::abs(x - y) <= 1e-14 * std::max(std::abs(x), std::abs(y));
+  }
+  if (a.is_object() && b.is_object()) {
+    return a.as_object().size() == b.as_object().size() && std::ranges::all_of(a.as_object(), [&](const auto& entry) {
+             const json::value* other = b.as_object().if_contains(entry.key());
+             return other != nullptr && same(entry.value(), *other);
+           });
+  }
+  return a == b;
+}
+
+}  // namespace
+
+model::UpdateOptions TrainingSettings::update(int64_t step, int64_t update_number) const {
+  return {.learning_rate = model::learning_rate_at(learning_rate, step),
+          .weight_decay = options.weight_decay,
+          .beta1 = options.adam_beta1,
+          .beta2 = options.adam_beta2,
+          .epsilon = options.adam_epsilon,
+          .clip_grad_norm = options.clip_grad_norm,
+          .dropout = options.dropout,
+          .seed = static_cast<uint64_t>(options.seed),
+          .update = update_number};
+}
+
+TrainingSettings resolve_settings(const TrainOptions& options, const model::ModelConfig& model,
+                                  const data::TokenDataset& data, int ranks) {
+  TrainingSettings settings{.options = options, .config = model};
+  if (settings.config.vocabulary_size == 0) settings.config.vocabulary_size = data.vocabulary_size();
+  if (settings.config.vocabulary_size < data.vocabulary_size()) {
+    usage("--data has a vocabulary of " + number(data.vocabulary_size()) + ", --model one of " +
+          number(settings.config.vocabulary_size) +
+          "; prepare the data with a smaller tokenizer or enlarge vocab_size");
+  }
+  settings.sequence_length = resolve_sequence_length(options, settings.config);
+  if (data.windows(settings.sequence_length) < 1) {
+    usage("--data has " + number(data.tokens()) + " training tokens, fewer than one sequence of --sequence-length " +
+          number(settings.sequence_length) + " and its last target");
+  }
+  settings.microbatch_size = resolve_microbatch(options, ranks);
+  settings.last_step = options.stop_at_step == 0 ? options.steps : options.stop_at_step;
+  settings.learning_rate = {.schedule = *model::schedule_from_name(options.schedule),
+                            .peak = options.learning_rate,
+                            .minimum = options.min_learning_rate.value_or(options.learning_rate / 10),
+                            .warmup_steps = options.warmup_steps,
+                            .steps = options.steps};
+  settings.tokenizer = data.tokenizer_description();
+  settings.data_digest = data.digest();
+  return settings;
+}
+
+json::object config_json(const TrainingSettings& settings) {
+  json::object options = choices_json(settings);
+  options["data"] = settings.options.data;
+  options["microbatch-size"] = settings.microbatch_size;
+  options["checkpoint-every"] = settings.options.checkpoint_every;
+  options["keep-last"] = settings.options.keep_last;
+  options["validate-every"] = settings.options.validate_every;
+  options["log-every"] = settings.options.log_every;
+  return {{"format", "trireme-run"}, {"identity", identity_json(settings)}, {"options", options}};
+}
+
+json::object state_json(const TrainingSettings& settings, const Progress& progress) {
+  return {{"identity", identity_json(settings)},
+          {"choices", choices_json(settings)},
+          {"progress",
+           {{"step", progress.step},
+            {"samples", progress.samples},
+            {"updates", progress.updates},
+            {"skipped_steps", progress.skipped_steps}}}};
+}
+
+Progress progress_from(const json::object& state, const std::string& source) {
+  const json::object& saved = member(state, "progress", source).as_object();
+  return {.step = member(saved, "step", source).as_int64(),
+          .samples = member(saved, "samples", source).as_int64(),
+          .updates = member(saved, "updates", source).as_int64(),
+          .skipped_steps = member(saved, "skipped_steps", source).as_int64()};
+}
+
+SavedRun saved_run(const json::object& state, const std::string& source) {
+  const json::object& identity = member(state, "identity", source).as_object();
+  return {.config = model::parse_model_config(member(identity, "model", source).as_object(), source),
+          .tokenizer = member(identity, "tokenizer", source).as_object(),
+          .sequence_length = member(identity, "sequence-length", source).as_int64()};
+}
+
+std::vector<std::string> changes_since(const TrainingSettings& settings, const json::object& state) {
+  const std::string source = "--run " + settings.options.run;
+  const json::object& saved_identity = member(state, "identity", source).as_object();
+  for (const auto& [key, now] : identity_json(settings)) {
+    const json::value& before = member(saved_identity, std::string(key).c_str(), source);
+    if (same(before, now)) continue;
+    usage("--" + std::string(key) + " is " + json::serialize(now) + ", but --run " + settings.options.run +
+          " was trained with " + json::serialize(before) + "; repeat that, or start another --run");
+  }
+  std::vector<std::string> changes;
+  const json::object& saved_choices = member(state, "choices", source).as_object();
+  for (const auto& [key, now] : choices_json(settings)) {
+    const json::value& before = member(saved_choices, std::string(key).c_str(), source);
+    if (!same(before, now))
+      changes.push_back("--" + std::string(key) + " " + json::serialize(before) + " -> " + json::serialize(now));
+  }
+  return changes;
+}
+
+}  // namespace trireme::launch

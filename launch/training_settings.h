@@ -1,0 +1,62 @@
+// What a training run resolved from options, data and model: the sizes of a step, the identity that a resume may not
+// change, and the choices that it may. Turns them into the JSON of config.json and of a checkpoint's state, and back.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/token_dataset.h"
+#include "launch/options.h"
+#include "model/config.h"
+#include "model/learning_rate.h"
+#include "model/train_step.h"
+
+namespace trireme::launch {
+
+struct TrainingSettings {
+  TrainOptions options;
+  model::ModelConfig config;
+  model::LearningRate learning_rate;
+  int64_t sequence_length = 0;    ///< T
+  int64_t microbatch_size = 0;    ///< B, sequences
+  int64_t last_step = 0;          ///< where this attempt stops: --stop-at-step or --steps
+  boost::json::object tokenizer;  ///< description
+  std::string data_digest;
+
+  int64_t tokens_per_step() const { return options.global_batch_size * sequence_length; }
+  model::UpdateOptions update(int64_t step, int64_t update_number) const;
+};
+
+/// Checks options, data and model against each other. Throws Error(usage) naming option, numbers and mend.
+TrainingSettings resolve_settings(const TrainOptions& options, const model::ModelConfig& model,
+                                  const data::TokenDataset& data, int ranks);
+
+/// What has happened so far; saved with every checkpoint.
+struct Progress {
+  int64_t step = 0;
+  int64_t samples = 0;        ///< consumed: the data position
+  int64_t updates = 0;        ///< steps whose update was made
+  int64_t skipped_steps = 0;  ///< steps whose loss or gradient was not finite
+};
+
+/// RUN/config.json.
+boost::json::object config_json(const TrainingSettings& settings);
+/// The state of a checkpoint.
+boost::json::object state_json(const TrainingSettings& settings, const Progress& progress);
+Progress progress_from(const boost::json::object& state, const std::string& source);
+
+/// What evaluate, generate and a resume need of a saved state.
+struct SavedRun {
+  model::ModelConfig config;
+  boost::json::object tokenizer;
+  int64_t sequence_length = 0;
+};
+SavedRun saved_run(const boost::json::object& state, const std::string& source);
+
+/// Throws Error(usage) naming the option and both values when the state belongs to another model, data set, sequence
+/// length, seed or optimizer; returns a line for each allowed choice that changed ("--steps 100 -> 200").
+std::vector<std::string> changes_since(const TrainingSettings& settings, const boost::json::object& state);
+
+}  // namespace trireme::launch

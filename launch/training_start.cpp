@@ -1,0 +1,104 @@
+// How a TrainingRun begins: a fresh initialisation, or the state of a checkpoint, and the files of the run directory.
+#include <algorithm>
+#include <random>
+
+#include "checkpoint/load.h"
+#include "launch/checkpoint_slices.h"
+#include "launch/training_run.h"
+#include "runtime/error.h"
+#include "runtime/log.h"
+
+namespace trireme::launch {
+
+using runtime::Error;
+using runtime::ErrorKind;
+namespace json = boost::json;
+
+namespace {
+
+/// 16 random hexadecimal digits of rank 0, the same on all ranks.
+std::string agree_on_run_id(runtime::Communicator& world) {
+  std::random_device device;
+  std::string id;
+  for (int i = 0; i < 16; ++i) id += "0123456789abcdef"[device() % 16];
+  return runtime::all_gather_bytes(world, id).front();
+}
+
+/// A run of another model, data set or seed is refused before any tensor is read: by the newest manifest that can be
+/// read.
+void check_run_identity(runtime::Files& files, const std::string& checkpoints, const TrainingSettings& settings) {
+  std::vector<int64_t> steps = checkpoint::committed_steps(files, checkpoints);
+  std::ranges::reverse(steps);
+  for (int64_t step : steps) {
+    checkpoint::Manifest manifest;
+    try {
+      manifest = checkpoint::read_manifest(files, checkpoint::step_directory(checkpoints, step));
+    } catch (const Error&) {
+      continue;  // load_newest says what is wrong with it
+    }
+    changes_since(settings, manifest.state);
+    return;
+  }
+}
+
+}  // namespace
+
+void TrainingRun::start_or_resume() {
+  directory_.emplace(files_, settings_.options.run);
+  if (!resume()) {
+    run_id_ = agree_on_run_id(world_);
+    model::initialize(stream_, static_cast<uint64_t>(settings_.options.seed), trainer_->units);
+  }
+  if (!is_leader()) return;
+  json::object config = config_json(settings_);
+  const std::optional<json::object> previous = directory_->read_config();
+  json::array changes;
+  if (progress_.step > 0 && previous && previous->contains("changes")) changes = previous->at("changes").as_array();
+  changes.insert(changes.end(), changes_.begin(), changes_.end());
+  config["changes"] = changes;
+  directory_->write_config(config);
+  log_.emplace(directory_->open_log(progress_.step));
+  display_.emplace(settings_.last_step, ProgressLine::on_terminal());
+}
+
+/// Says and records which allowed choices differ from those of the checkpoint.
+void TrainingRun::note_changes(const json::object& state) {
+  for (const std::string& change : changes_since(settings_, state)) {
+    if (!is_leader()) continue;
+    runtime::log_info("from step " + std::to_string(progress_.step) + " on: " + change);
+    changes_.push_back(json::object{{"step", progress_.step}, {"change", change}});
+  }
+}
+
+bool TrainingRun::resume() {
+  const std::string checkpoints = directory_->checkpoints_path();
+  const Resume& wanted = settings_.options.resume;
+  const std::vector<int64_t> steps = checkpoint::committed_steps(files_, checkpoints);
+  if (wanted.mode == Resume::Mode::never && !steps.empty()) {
+    throw Error(ErrorKind::usage, "--run " + settings_.options.run + " has checkpoints up to step " +
+                                      std::to_string(steps.back()) + "; choose another --run, or --resume auto");
+  }
+  if (wanted.mode == Resume::Mode::step && std::ranges::find(steps, wanted.step) == steps.end()) {
+    throw Error(ErrorKind::usage, "--resume " + std::to_string(wanted.step) + ": --run " + settings_.options.run +
+                                      " has no checkpoint of that step");
+  }
+  if (steps.empty()) return false;
+  check_run_identity(files_, checkpoints, settings_);
+  const std::vector<checkpoint::TensorSlice> slices = training_slices(*trainer_);
+  checkpoint::Loaded loaded;
+  if (wanted.mode == Resume::Mode::step) {
+    const std::string directory = checkpoint::step_directory(checkpoints, wanted.step);
+    loaded = {.step = wanted.step, .manifest = checkpoint::read_manifest(files_, directory)};
+    checkpoint::load(files_, directory, loaded.manifest, slices);
+  } else {
+    loaded = *checkpoint::load_newest(files_, world_, checkpoints, slices);
+  }
+  progress_ = progress_from(loaded.manifest.state, checkpoints);
+  run_id_ = loaded.manifest.run_id;
+  attempt_ = loaded.manifest.attempt + 1;
+  note_changes(loaded.manifest.state);
+  if (is_leader()) runtime::log_info("resumed from step " + std::to_string(progress_.step) + " of " + checkpoints);
+  return true;
+}
+
+}  // namespace trireme::launch

@@ -1,0 +1,221 @@
+#include <algorithm>
+#include <cmath>
+
+#include <omp.h>
+
+#include "runtime/ops/attention_cpu.h"
+#include "runtime/ops/attention_tiles_cpu.h"
+#include "runtime/ops/tile_product_cpu.h"
+
+namespace trireme::runtime::cpu {
+namespace {
+
+constexpr int64_t kTile = kAttentionTile;
+
+/// The scratch of one thread: a key/value head of a sequence, packed, with its gradients; and a tile of queries.
+struct Tiles {
+  float* keys;                ///< (T padded, D padded), as are the next three
+  float* values;              //
+  float* keys_gradient;       //
+  float* values_gradient;     //
+  float* queries;             ///< (tile, D padded), scaled by 1/sqrt(D)
+  float* queries_transposed;  ///< (D, tile), scaled
+  float* dy;                  ///< (tile, D padded)
+  float* dy_transposed;       ///< (D, tile)
+  float* queries_gradient;    ///< (tile, D padded)
+  float* scores;              ///< (keys, queries), then probabilities
+  float* scores_gradient;     ///< (keys, queries)
+  float* log_sum_exp;         ///< (tile)
+  float* delta;               ///< (tile): dot product of y and dy
+
+  Tiles(float* scratch, int64_t T, int64_t D) {
+    const int64_t width = round_up(D, kTileColumns);
+    const auto take = [&scratch](int64_t elements) {
+      float* taken = scratch;
+      scratch += elements;
+      return taken;
+    };
+    for (float** part : {&keys, &values, &keys_gradient, &values_gradient}) {
+      *part = take(round_up(T, kTileRows) * width);
+    }
+    for (float** part : {&queries, &queries_transposed, &dy, &dy_transposed, &queries_gradient}) {
+      *part = take(kTile * width);
+    }
+    for (float** part : {&scores, &scores_gradient}) *part = take(kTile * kTile);
+    for (float** part : {&log_sum_exp, &delta}) *part = take(kTile);
+  }
+};
+
+/// One key/value head of one sequence, and the query heads that share it.
+struct Group {
+  const float* qkv = nullptr;  ///< of the sequence, as are the next ones
+  const float* y = nullptr;
+  const float* dy = nullptr;
+  const float* log_sum_exp = nullptr;  ///< (H, T)
+  float* dqkv = nullptr;
+  int64_t kv_head = 0;
+};
+
+struct Backward {
+  AttentionShape shape;
+  int64_t row;    ///< of qkv
+  int64_t width;  ///< D padded
+  Tiles tiles;
+
+  void pack_group(const Group& group) const;
+  void pack_queries(const Group& group, int64_t head, int64_t begin, int64_t queries) const;
+  void visit_keys(int64_t query_begin, int64_t padded_queries, int64_t key_begin, int64_t keys) const;
+  void write_keys(const Group& group) const;
+  void run(const Group& group) const;
+};
+
+void Backward::pack_group(const Group& group) const {
+  const auto [B, T, H, K, D] = shape;
+  const int64_t padded_rows = round_up(T, kTileRows);
+  const PackedRows sizes{.rows = T, .D = D, .padded_rows = padded_rows, .padded_columns = width};
+  const float* keys = group.qkv + (H + group.kv_head) * D;
+  pack_rows({keys, row}, sizes, tiles.keys);
+  pack_rows({keys + K * D, row}, sizes, tiles.values);
+  std::fill_n(tiles.keys_gradient, padded_rows * width, 0.0f);
+  std::fill_n(tiles.values_gradient, padded_rows * width, 0.0f);
+}
+
+void Backward::pack_queries(const Group& group, int64_t head, int64_t begin, int64_t queries) const {
+  const int64_t T = shape.T;
+  const int64_t D = shape.D;
+  const int64_t y_row = shape.H * D;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(D));
+  const HeadRows q{group.qkv + begin * row + head * D, row};
+  const HeadRows y{group.y + begin * y_row + head * D, y_row};
+  const HeadRows dy{group.dy + begin * y_row + head * D, y_row};
+  pack_rows(q, {.rows = queries, .D = D, .padded_rows = kTile, .padded_columns = width, .scale = scale}, tiles.queries);
+  pack_rows(dy, {.rows = queries, .D = D, .padded_rows = kTile, .padded_columns = width}, tiles.dy);
+  pack_transposed(q, queries, D, scale, tiles.queries_transposed);
+  pack_transposed(dy, queries, D, 1.0f, tiles.dy_transposed);
+  // Queries of the padding have probability 1 and gradient 0: they add nothing.
+  std::fill_n(tiles.log_sum_exp, kTile, 0.0f);
+  std::fill_n(tiles.delta, kTile, 0.0f);
+  std::copy_n(group.log_sum_exp + head * T + begin, queries, tiles.log_sum_exp);
+  row_dots(y, dy, queries, D, tiles.delta);
+}
+
+/// What the keys [key_begin, key_begin + keys) and the packed queries give to each other's gradients.
+void Backward::visit_keys(int64_t query_begin, int64_t padded_queries, int64_t key_begin, int64_t keys) const {
+  const int64_t D = shape.D;
+  const int64_t key_offset = key_begin * width;
+  const ScoreTile tile{
+      .scores = tiles.scores, .keys = keys, .queries = padded_queries, .diagonal = query_begin - key_begin};
+  TileProduct by_width{.a_row = width,  // (keys, D) times (D, queries)
+                       .b_row = kTile,
+                       .c_row = kTile,
+                       .m = round_up(keys, kTileRows),
+                       .n = padded_queries,
+                       .k = D,
+                       .trim = Trim::columns_before_row,
+                       .diagonal = tile.diagonal};
+  by_width.a = tiles.keys + key_offset;
+  by_width.b = tiles.queries_transposed;
+  by_width.c = tiles.scores;
+  multiply_tiles(by_width);
+  by_width.a = tiles.values + key_offset;
+  by_width.b = tiles.dy_transposed;
+  by_width.c = tiles.scores_gradient;
+  multiply_tiles(by_width);
+
+  probabilities(tile, tiles.log_sum_exp);
+  score_gradient(tile, tiles.delta, tiles.scores_gradient);
+
+  TileProduct by_queries{.a_row = kTile,  // (keys, queries) times (queries, D)
+                         .b_row = width,
+                         .c_row = width,
+                         .m = by_width.m,
+                         .n = width,
+                         .k = padded_queries,
+                         .accumulate = true,
+                         .trim = Trim::depth_before_row,
+                         .diagonal = tile.diagonal};
+  by_queries.a = tiles.scores;
+  by_queries.b = tiles.dy;
+  by_queries.c = tiles.values_gradient + key_offset;
+  multiply_tiles(by_queries);
+  by_queries.a = tiles.scores_gradient;
+  by_queries.b = tiles.queries;
+  by_queries.c = tiles.keys_gradient + key_offset;
+  multiply_tiles(by_queries);
+
+  multiply_tiles({.a = tiles.scores_gradient,  // (queries, keys) times (keys, D)
+                  .a_row = 1,
+                  .a_column = kTile,
+                  .b = tiles.keys + key_offset,
+                  .b_row = width,
+                  .c = tiles.queries_gradient,
+                  .c_row = width,
+                  .m = padded_queries,
+                  .n = width,
+                  .k = keys,
+                  .accumulate = key_begin > 0,
+                  .trim = Trim::depth_after_row,
+                  .diagonal = tile.diagonal});
+}
+
+void Backward::write_keys(const Group& group) const {
+  const auto [B, T, H, K, D] = shape;
+  float* keys = group.dqkv + (H + group.kv_head) * D;
+  for (int64_t t = 0; t < T; ++t) {
+    std::copy_n(tiles.keys_gradient + t * width, D, keys + t * row);
+    std::copy_n(tiles.values_gradient + t * width, D, keys + K * D + t * row);
+  }
+}
+
+void Backward::run(const Group& group) const {
+  const auto [B, T, H, K, D] = shape;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(D));
+  pack_group(group);
+  for (int64_t head = group.kv_head * (H / K); head < (group.kv_head + 1) * (H / K); ++head) {
+    for (int64_t begin = 0; begin < T; begin += kTile) {
+      const int64_t queries = std::min(kTile, T - begin);
+      pack_queries(group, head, begin, queries);
+      for (int64_t key_begin = 0; key_begin < begin + queries; key_begin += kTile) {
+        visit_keys(begin, round_up(queries, kTileColumns), key_begin, std::min(kTile, T - key_begin));
+      }
+      for (int64_t i = 0; i < queries; ++i) {
+        pack_rows({tiles.queries_gradient + i * width, width},
+                  {.rows = 1, .D = D, .padded_rows = 1, .padded_columns = D, .scale = scale},
+                  group.dqkv + (begin + i) * row + head * D);
+      }
+    }
+  }
+  write_keys(group);
+}
+
+}  // namespace
+
+int64_t attention_backward_scratch(const AttentionShape& shape) {
+  const int64_t width = round_up(shape.D, kTileColumns);
+  return 4 * round_up(shape.T, kTileRows) * width + 5 * kTile * width + 2 * kTile * kTile + 2 * kTile;
+}
+
+void attention_backward(const AttentionShape& shape, const AttentionBackward& args, View scratch) {
+  const auto [B, T, H, K, D] = shape;
+  const int64_t row = (H + 2 * K) * D;
+  const int64_t scratch_row = scratch.shape[1];
+  float* scratch_data = scratch.as<float>();
+#pragma omp parallel for schedule(static)
+  for (int64_t item = 0; item < shape.B * shape.K; ++item) {
+    const int64_t b = item / shape.K;
+    const int64_t token = b * shape.T;
+    const int64_t y_begin = token * shape.H * shape.D;
+    const Backward backward{.shape = shape,
+                            .row = row,
+                            .width = round_up(shape.D, kTileColumns),
+                            .tiles = Tiles(scratch_data + omp_get_thread_num() * scratch_row, shape.T, shape.D)};
+    backward.run({.qkv = args.qkv.as<float>() + token * row,
+                  .y = args.y.as<float>() + y_begin,
+                  .dy = args.dy.as<float>() + y_begin,
+                  .log_sum_exp = args.log_sum_exp.as<float>() + token * shape.H,
+                  .dqkv = args.dqkv.as<float>() + token * row,
+                  .kv_head = item % shape.K});
+  }
+}
+
+}  // namespace trireme::runtime::cpu

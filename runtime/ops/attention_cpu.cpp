@@ -1,0 +1,231 @@
+#include "runtime/ops/attention_cpu.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <omp.h>
+
+#include "runtime/ops/attention_tiles_cpu.h"
+#include "runtime/ops/tile_product_cpu.h"
+
+namespace trireme::runtime::cpu {
+namespace {
+
+/// Decoding steps of fewer tokens go row by row: a tile of 16 queries would be mostly padding.
+constexpr int64_t kFewTokens = 4;
+
+/// One query head of one sequence. Query t stands at position past + t; keys and values begin at position 0.
+struct Head {
+  HeadRows queries;
+  HeadRows keys;
+  HeadRows values;
+  float* y = nullptr;
+  int64_t y_row = 0;
+  float* log_sum_exp = nullptr;  ///< null: not wanted
+  int64_t T = 0;
+  int64_t past = 0;
+  int64_t D = 0;
+};
+
+/// The scratch of one thread.
+struct Tiles {
+  float* queries;  ///< (D, tile), scaled by 1/sqrt(D)
+  float* keys;     ///< (tile, D)
+  float* values;   ///< (tile, D padded)
+  float* scores;   ///< (keys, queries)
+  float* outputs;  ///< (tile, D padded)
+  SoftmaxState softmax;
+
+  Tiles(float* scratch, int64_t D) {
+    const int64_t width = round_up(D, kTileColumns);
+    queries = scratch;
+    keys = queries + width * kAttentionTile;
+    values = keys + width * kAttentionTile;
+    outputs = values + width * kAttentionTile;
+    scores = outputs + width * kAttentionTile;
+    softmax.largest = scores + kAttentionTile * kAttentionTile;
+    softmax.sum = softmax.largest + kAttentionTile;
+    softmax.shrink = softmax.sum + kAttentionTile;
+  }
+};
+
+HeadRows from_row(HeadRows rows, int64_t first) {
+  return {rows.data + first * rows.row, rows.row};
+}
+
+/// One step of the online softmax: keys and values [key_begin, key_begin + keys) for the packed queries.
+void attend_keys(const Head& head, const Tiles& tiles, int64_t key_begin, int64_t keys, const ScoreTile& scores) {
+  const int64_t D = head.D;
+  const int64_t width = round_up(D, kTileColumns);
+  const int64_t padded_keys = round_up(keys, kTileRows);
+  pack_rows(from_row(head.keys, key_begin), {.rows = keys, .D = D, .padded_rows = padded_keys, .padded_columns = D},
+            tiles.keys);
+  pack_rows(from_row(head.values, key_begin), {.rows = keys, .D = D, .padded_rows = keys, .padded_columns = width},
+            tiles.values);
+  multiply_tiles({.a = tiles.keys,
+                  .a_row = D,
+                  .b = tiles.queries,
+                  .b_row = kAttentionTile,
+                  .c = tiles.scores,
+                  .c_row = kAttentionTile,
+                  .m = padded_keys,
+                  .n = scores.queries,
+                  .k = D,
+                  .trim = Trim::columns_before_row,
+                  .diagonal = scores.diagonal});
+  online_softmax(scores, tiles.softmax);
+  if (key_begin > 0) scale_rows(tiles.softmax.shrink, scores.queries, width, tiles.outputs);
+  multiply_tiles({.a = tiles.scores,
+                  .a_row = 1,
+                  .a_column = kAttentionTile,
+                  .b = tiles.values,
+                  .b_row = width,
+                  .c = tiles.outputs,
+                  .c_row = width,
+                  .m = scores.queries,
+                  .n = width,
+                  .k = keys,
+                  .accumulate = key_begin > 0,
+                  .trim = Trim::depth_after_row,
+                  .diagonal = scores.diagonal});
+}
+
+/// Queries [begin, begin + kAttentionTile) of a head over all keys they may see.
+void attend_tile(const Head& head, int64_t begin, const Tiles& tiles) {
+  const int64_t D = head.D;
+  const int64_t width = round_up(D, kTileColumns);
+  const int64_t queries = std::min(kAttentionTile, head.T - begin);
+  const int64_t padded_queries = round_up(queries, kTileColumns);
+  pack_transposed(from_row(head.queries, begin), queries, D, 1.0f / std::sqrt(static_cast<float>(D)), tiles.queries);
+  std::fill_n(tiles.softmax.largest, kAttentionTile, -std::numeric_limits<float>::infinity());
+  std::fill_n(tiles.softmax.sum, kAttentionTile, 0.0f);
+
+  const int64_t first_position = head.past + begin;
+  const int64_t visible = first_position + queries;
+  for (int64_t key_begin = 0; key_begin < visible; key_begin += kAttentionTile) {
+    const int64_t keys = std::min(kAttentionTile, visible - key_begin);
+    attend_keys(
+        head, tiles, key_begin, keys,
+        {.scores = tiles.scores, .keys = keys, .queries = padded_queries, .diagonal = first_position - key_begin});
+  }
+
+  for (int64_t i = 0; i < queries; ++i) {
+    const float scale = 1.0f / tiles.softmax.sum[i];
+    pack_rows({tiles.outputs + i * width, width},
+              {.rows = 1, .D = D, .padded_rows = 1, .padded_columns = D, .scale = scale},
+              head.y + (begin + i) * head.y_row);
+    if (head.log_sum_exp != nullptr) {
+      head.log_sum_exp[begin + i] = tiles.softmax.largest[i] + std::log(tiles.softmax.sum[i]);
+    }
+  }
+}
+
+/// All heads of all sequences in tiles of queries. The longest tiles come first, and each round of equal ones is spread
+/// over the threads.
+template <typename MakeHead>
+void attend_all(const AttentionShape& shape, View scratch, const MakeHead& make_head) {
+  const int64_t heads = shape.B * shape.H;
+  const int64_t tiles = (shape.T + kAttentionTile - 1) / kAttentionTile;
+  const int64_t scratch_row = scratch.shape[1];
+  float* scratch_data = scratch.as<float>();
+#pragma omp parallel for schedule(static, 1)
+  for (int64_t item = 0; item < heads * tiles; ++item) {
+    const Head head = make_head(item % heads / shape.H, item % heads % shape.H);
+    attend_tile(head, (tiles - 1 - item / heads) * kAttentionTile,
+                Tiles(scratch_data + omp_get_thread_num() * scratch_row, shape.D));
+  }
+}
+
+/// Keys and values of the new tokens go behind the `past` ones.
+void append_to_caches(const AttentionShape& shape, const CachedAttention& args) {
+  const auto [B, T, H, K, D] = shape;
+  const int64_t T_max = args.key_cache.shape[1];
+  const float* qkv = args.qkv.as<float>();
+  float* key_cache = args.key_cache.as<float>();
+  float* value_cache = args.value_cache.as<float>();
+  for (int64_t b = 0; b < B; ++b) {
+    for (int64_t t = 0; t < T; ++t) {
+      const float* keys = qkv + (b * T + t) * (H + 2 * K) * D + H * D;
+      const int64_t to = (b * T_max + args.past + t) * K * D;
+      std::copy_n(keys, K * D, key_cache + to);
+      std::copy_n(keys + K * D, K * D, value_cache + to);
+    }
+  }
+}
+
+void attend_rows(const AttentionShape& shape, const Head& head) {
+  for (int64_t t = 0; t < shape.T; ++t) {
+    attend_row({.query = head.queries.data + t * head.queries.row,
+                .keys = head.keys,
+                .values = head.values,
+                .count = head.past + t + 1,
+                .D = shape.D,
+                .scale = 1.0f / std::sqrt(static_cast<float>(shape.D))},
+               head.y + t * head.y_row);
+  }
+}
+
+}  // namespace
+
+int64_t attention_forward_scratch(const AttentionShape& shape) {
+  const int64_t width = round_up(shape.D, kTileColumns);
+  return (4 * width + kAttentionTile + 3) * kAttentionTile;
+}
+
+void attention_forward(const AttentionShape& shape, ConstView qkv, View y, View log_sum_exp, View scratch) {
+  const int64_t T = shape.T;
+  const int64_t H = shape.H;
+  const int64_t K = shape.K;
+  const int64_t D = shape.D;
+  const int64_t row = (H + 2 * K) * D;
+  const float* qkv_data = qkv.as<float>();
+  float* y_data = y.as<float>();
+  float* lse_data = log_sum_exp.as<float>();
+  attend_all(shape, scratch, [=](int64_t b, int64_t h) {
+    const float* sequence = qkv_data + b * T * row;
+    const int64_t kv_head = h / (H / K);
+    return Head{.queries = {sequence + h * D, row},
+                .keys = {sequence + (H + kv_head) * D, row},
+                .values = {sequence + (H + K + kv_head) * D, row},
+                .y = y_data + b * T * H * D + h * D,
+                .y_row = H * D,
+                .log_sum_exp = lse_data + (b * H + h) * T,
+                .T = T,
+                .past = 0,
+                .D = D};
+  });
+}
+
+void cached_attention(const AttentionShape& shape, const CachedAttention& args, View scratch) {
+  const int64_t T = shape.T;
+  const int64_t H = shape.H;
+  const int64_t K = shape.K;
+  const int64_t D = shape.D;
+  const int64_t row = (H + 2 * K) * D;
+  const int64_t T_max = args.key_cache.shape[1];
+  append_to_caches(shape, args);
+
+  const auto make_head = [=, qkv = args.qkv.as<float>(), keys = args.key_cache.as<float>(),
+                          values = args.value_cache.as<float>(), y = args.y.as<float>(),
+                          past = args.past](int64_t b, int64_t h) {
+    const int64_t cache_begin = b * T_max * K * D + h / (H / K) * D;
+    return Head{.queries = {qkv + b * T * row + h * D, row},
+                .keys = {keys + cache_begin, K * D},
+                .values = {values + cache_begin, K * D},
+                .y = y + b * T * H * D + h * D,
+                .y_row = H * D,
+                .T = T,
+                .past = past,
+                .D = D};
+  };
+  if (T >= kFewTokens) {
+    attend_all(shape, scratch, make_head);
+    return;
+  }
+  const int64_t heads = shape.B * H;
+#pragma omp parallel for schedule(static) if (heads > 1 && heads * args.past * D > 1 << 14)
+  for (int64_t item = 0; item < heads; ++item) attend_rows(shape, make_head(item / H, item % H));
+}
+
+}  // namespace trireme::runtime::cpu

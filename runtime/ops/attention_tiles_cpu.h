@@ -1,0 +1,73 @@
+// The parts of attention that are not products, on one tile of kAttentionTile queries and keys: packing, the online
+// softmax step, the gradient of the scores. Scores are held transposed, (key, query): a vector is 16 queries, so that
+// maximum and sum over keys need no horizontal steps.
+#pragma once
+
+#include <cstdint>
+
+namespace trireme::runtime::cpu {
+
+inline constexpr int64_t kAttentionTile = 64;
+
+/// Rows of a head inside a wider tensor.
+struct HeadRows {
+  const float* data = nullptr;
+  int64_t row = 0;  ///< elements from one token to the next
+};
+
+/// to (padded_rows, padded_columns) = scale * the first `rows` rows of D elements; the rest of `to` becomes 0.
+struct PackedRows {
+  int64_t rows = 0;
+  int64_t D = 0;
+  int64_t padded_rows = 0;
+  int64_t padded_columns = 0;
+  float scale = 1;
+};
+void pack_rows(HeadRows from, const PackedRows& sizes, float* to);
+
+/// to (D, kAttentionTile) = scale * transpose of the first `rows` rows; columns from `rows` on become 0.
+void pack_transposed(HeadRows from, int64_t rows, int64_t D, float scale, float* to);
+
+/// scores (keys, kAttentionTile) of queries in columns. Query i may see key j when j <= i + diagonal.
+struct ScoreTile {
+  float* scores = nullptr;
+  int64_t keys = 0;
+  int64_t queries = 0;  ///< padded to kTileColumns
+  int64_t diagonal = 0;
+};
+
+/// What the online softmax keeps for each query: the largest score so far, the sum of exp(score - largest), and by how
+/// much the step shrank what was summed before.
+struct SoftmaxState {
+  float* largest = nullptr;
+  float* sum = nullptr;
+  float* shrink = nullptr;
+};
+/// scores become exp(score - largest), 0 where masked.
+void online_softmax(const ScoreTile& tile, const SoftmaxState& state);
+
+/// scores become probabilities exp(score - log_sum_exp[query]), 0 where masked.
+void probabilities(const ScoreTile& tile, const float* log_sum_exp);
+
+/// gradient (keys, kAttentionTile), of the probabilities, becomes that of the scores: p * (gradient - delta[query]).
+void score_gradient(const ScoreTile& probabilities, const float* delta, float* gradient);
+
+/// Row i of `values` (rows, columns) times factor[i].
+void scale_rows(const float* factor, int64_t rows, int64_t columns, float* values);
+
+/// delta[i] = dot product of row i of a and of b, for rows of D elements.
+void row_dots(HeadRows a, HeadRows b, int64_t rows, int64_t D, float* delta);
+
+/// One query over `keys` keys, for the few tokens of a decoding step: y = softmax(scale q k^T) v, with a block of
+/// scores on the stack.
+struct QueryRow {
+  const float* query = nullptr;
+  HeadRows keys;
+  HeadRows values;
+  int64_t count = 0;
+  int64_t D = 0;
+  float scale = 1;
+};
+void attend_row(const QueryRow& row, float* y);
+
+}  // namespace trireme::runtime::cpu

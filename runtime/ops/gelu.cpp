@@ -1,0 +1,38 @@
+#include "runtime/ops/gelu.h"
+
+#include "runtime/ops/check.h"
+#include "runtime/ops/gelu_cpu.h"
+
+namespace trireme::runtime {
+
+void gelu_forward(Stream& stream, ConstView x, View y) {
+  constexpr std::string_view kOp = "gelu_forward";
+  check_operand(kOp, "x", x, DType::fp32, x.shape);
+  check_operand(kOp, "y", y, DType::fp32, x.shape);
+  stream.dispatch({.op = kOp, .flops = kGeluForwardFlops * x.elements(), .bytes = x.bytes() + y.bytes()});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::gelu_forward(x, y);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+void gelu_backward(Stream& stream, ConstView x, ConstView dy, View dx) {
+  constexpr std::string_view kOp = "gelu_backward";
+  check_operand(kOp, "x", x, DType::fp32, x.shape);
+  check_operand(kOp, "dy", dy, DType::fp32, x.shape);
+  check_operand(kOp, "dx", dx, DType::fp32, x.shape);
+  stream.dispatch(
+      {.op = kOp, .flops = kGeluBackwardFlops * x.elements(), .bytes = x.bytes() + dy.bytes() + dx.bytes()});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::gelu_backward(x, dy, dx);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+}  // namespace trireme::runtime

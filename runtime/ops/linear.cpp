@@ -1,0 +1,95 @@
+#include "runtime/ops/linear.h"
+
+#include <string>
+
+#include "runtime/error.h"
+
+#include "runtime/ops/check.h"
+#include "runtime/ops/linear_cpu.h"
+
+namespace trireme::runtime {
+namespace {
+
+void check_matrix(std::string_view op, std::string_view operand, const ConstView& view, std::string_view form) {
+  if (view.shape.rank() == 2) return;
+  throw Error(ErrorKind::internal, std::string(op) + ": " + std::string(operand) + " is " + to_string(view.shape) +
+                                       ", expected " + std::string(form));
+}
+
+}  // namespace
+
+void linear_forward(Stream& stream, const LinearForward& args) {
+  constexpr std::string_view kOp = "linear_forward";
+  check_matrix(kOp, "x", args.x, "(N, C_in)");
+  check_matrix(kOp, "weight", args.weight, "(C_out, C_in)");
+  const int64_t N = args.x.shape[0];
+  const int64_t C_in = args.x.shape[1];
+  const int64_t C_out = args.weight.shape[0];
+  const bool has_bias = args.epilogue != Epilogue::none;
+  const bool has_gelu = args.epilogue == Epilogue::bias_gelu;
+  check_operand(kOp, "x", args.x, DType::fp32, {N, C_in});
+  check_operand(kOp, "weight", args.weight, DType::fp32, {C_out, C_in});
+  check_operand(kOp, "bias", args.bias, DType::fp32, has_bias ? Shape{C_out} : Shape());
+  check_operand(kOp, "y", args.y, DType::fp32, {N, C_out});
+  check_operand(kOp, "pre_activation", args.pre_activation, DType::fp32, has_gelu ? Shape{N, C_out} : Shape());
+
+  stream.dispatch({.op = kOp,
+                   .flops = 2 * N * C_in * C_out,
+                   .bytes = args.x.bytes() + args.weight.bytes() + args.bias.bytes() + args.y.bytes() +
+                            args.pre_activation.bytes()});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::linear_forward(args);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View dx) {
+  constexpr std::string_view kOp = "linear_backward_input";
+  check_matrix(kOp, "dy", dy, "(N, C_out)");
+  check_matrix(kOp, "weight", weight, "(C_out, C_in)");
+  const int64_t N = dy.shape[0];
+  const int64_t C_out = dy.shape[1];
+  const int64_t C_in = weight.shape[1];
+  check_operand(kOp, "dy", dy, DType::fp32, {N, C_out});
+  check_operand(kOp, "weight", weight, DType::fp32, {C_out, C_in});
+  check_operand(kOp, "dx", dx, DType::fp32, {N, C_in});
+
+  stream.dispatch({.op = kOp, .flops = 2 * N * C_in * C_out, .bytes = dy.bytes() + weight.bytes() + dx.bytes()});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::linear_backward_input(dy, weight, dx);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dweight, View dbias) {
+  constexpr std::string_view kOp = "linear_backward_weight";
+  check_matrix(kOp, "dy", dy, "(N, C_out)");
+  check_matrix(kOp, "x", x, "(N, C_in)");
+  const int64_t N = dy.shape[0];
+  const int64_t C_out = dy.shape[1];
+  const int64_t C_in = x.shape[1];
+  check_operand(kOp, "dy", dy, DType::fp32, {N, C_out});
+  check_operand(kOp, "x", x, DType::fp32, {N, C_in});
+  check_operand(kOp, "dweight", dweight, DType::fp32, {C_out, C_in});
+  if (!dbias.absent()) check_operand(kOp, "dbias", dbias, DType::fp32, {C_out});
+
+  // What is added to is read and written.
+  stream.dispatch({.op = kOp,
+                   .flops = 2 * N * C_in * C_out,
+                   .bytes = dy.bytes() + x.bytes() + 2 * dweight.bytes() + 2 * dbias.bytes()});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::linear_backward_weight(dy, x, dweight, dbias);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+}  // namespace trireme::runtime

@@ -1,0 +1,98 @@
+#include "data/documents.h"
+
+#include "tests/data/prepared_text.h"
+
+namespace trireme::data {
+namespace {
+
+using runtime::ErrorKind;
+using Documents = std::vector<std::string>;
+
+Documents documents_of(const std::vector<std::string>& inputs, const std::optional<std::string>& separator = {}) {
+  runtime::Files& files = runtime::real_files();
+  Documents documents;
+  for_each_document(files, list_text_files(files, inputs), separator,
+                    [&](std::string_view document) { documents.emplace_back(document); });
+  return documents;
+}
+
+TEST(Documents, ATextFileIsOneDocument) {
+  const tests::TemporaryDirectory directory;
+  write_file(directory / "a.txt", "one\n\ntwo\n");
+  EXPECT_EQ(documents_of({directory / "a.txt"}), Documents{"one\n\ntwo\n"});
+}
+
+TEST(Documents, ASeparatorCutsTextAndIsPartOfNone) {
+  const tests::TemporaryDirectory directory;
+  write_file(directory / "a.txt", "<|end|>one\n<|end|><|end|>two<|end|>");
+  EXPECT_EQ(documents_of({directory / "a.txt"}, "<|end|>"), (Documents{"one\n", "two"}));
+  expect_contains(error_of(ErrorKind::usage, [&] { documents_of({directory / "a.txt"}, ""); }),
+                  {"--document-separator"});
+}
+
+TEST(Documents, ASeparatorMayLieAcrossReads) {
+  // Files are read by the MiB: put the separator at every offset around that border, the second document beyond it.
+  const tests::TemporaryDirectory directory;
+  const std::string separator = "<|end|>";
+  for (size_t before = (1 << 20) - separator.size() - 1; before <= (1 << 20) + 1; ++before) {
+    const std::string first(before, '<');
+    write_file(directory / "a.txt", first + separator + "second");
+    const Documents documents = documents_of({directory / "a.txt"}, separator);
+    ASSERT_EQ(documents.size(), 2u) << before;
+    EXPECT_TRUE(documents[0] == first) << before;
+    EXPECT_EQ(documents[1], "second") << before;
+  }
+}
+
+TEST(Documents, RowsOfAJsonlFileAreDocuments) {
+  const tests::TemporaryDirectory directory;
+  write_file(directory / "rows.jsonl",
+             "{\"text\": \"one\\n\", \"id\": 1}\r\n\n  \n{\"text\": \"\"}\n{\"id\": 2, \"text\": \"\\u00e9\"}");
+  EXPECT_EQ(documents_of({directory / "rows.jsonl"}), (Documents{"one\n", "\u00e9"}));
+  EXPECT_EQ(documents_of({directory / "rows.jsonl"}, "n"), (Documents{"one\n", "\u00e9"})) << "rows are not cut";
+}
+
+TEST(Documents, ABadRowIsNamedByFileAndLine) {
+  const tests::TemporaryDirectory directory;
+  const std::string path = directory / "rows.jsonl";
+  for (const std::string row :
+       {"{\"text\": \"cut", "{\"body\": \"x\"}", "{\"text\": 3}", "[\"text\"]", "{\"text\": \"\xff\"}"}) {
+    write_file(path, "{\"text\": \"fine\"}\n\n" + row + "\n");
+    expect_contains(error_of(ErrorKind::data, [&] { documents_of({path}); }), {path + ", line 3"});
+  }
+}
+
+TEST(Documents, ADirectoryGivesItsFilesInSortedOrder) {
+  const tests::TemporaryDirectory directory;
+  write_file(directory / "text/b.txt", "b");
+  write_file(directory / "text/a/z.md", "z");
+  write_file(directory / "text/a/rows.jsonl", "{\"text\": \"row 1\"}\n{\"text\": \"row 2\"}\n");
+  write_file(directory / "text/.hidden", "hidden");
+  write_file(directory / "text/.git/config", "hidden");
+  write_file(directory / "text/empty.txt", "");
+  const Documents expected = {"row 1", "row 2", "z", "b"};
+  EXPECT_EQ(documents_of({directory / "text"}), expected);
+  EXPECT_EQ(documents_of({directory / "text/"}), expected);
+  EXPECT_EQ(documents_of({directory / "text/b.txt", directory / "text/a"}), (Documents{"b", "row 1", "row 2", "z"}));
+}
+
+TEST(Documents, MissingInputsAndDirectoriesWithoutTextAreNamed) {
+  const tests::TemporaryDirectory directory;
+  expect_contains(error_of(ErrorKind::io, [&] { documents_of({directory / "nowhere"}); }),
+                  {"--input", directory / "nowhere", "does not exist"});
+  std::filesystem::create_directories(directory / "empty/deeper");
+  write_file(directory / "empty/.hidden", "x");
+  expect_contains(error_of(ErrorKind::data, [&] { documents_of({directory / "empty"}); }),
+                  {"--input", directory / "empty", "without text"});
+  expect_contains(error_of(ErrorKind::usage, [&] { documents_of({}); }), {"--input"});
+}
+
+TEST(Documents, AnUnreadableFileIsNamed) {
+  const tests::TemporaryDirectory directory;
+  std::filesystem::create_directories(directory / "text");
+  std::filesystem::create_symlink(directory / "gone.txt", directory / "text/link.txt");
+  expect_contains(error_of(ErrorKind::io, [&] { documents_of({directory / "text"}); }), {directory / "text/link.txt"});
+}
+
+}  // namespace
+}  // namespace trireme::data

@@ -1,0 +1,91 @@
+// The real files, but the n-th access fails, and on request all that follow, as when the disk is gone for good. For
+// tests only.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/error.h"
+#include "runtime/files.h"
+
+namespace trireme::data {
+
+class FailingFiles : public runtime::Files {
+ public:
+  /// Accesses are counted from 0.
+  FailingFiles(int64_t fail_at, bool for_good) : fail_at_(fail_at), for_good_(for_good) {}
+
+  int64_t accesses() const { return accesses_; }
+
+  std::unique_ptr<runtime::File> open(const std::string& path) override {
+    access(path);
+    return std::make_unique<FailingFile>(*this, path, real_.open(path));
+  }
+  std::unique_ptr<runtime::File> create(const std::string& path) override {
+    access(path);
+    return std::make_unique<FailingFile>(*this, path, real_.create(path));
+  }
+  // The next two cannot fail: what cannot be reached does not exist.
+  bool exists(const std::string& path) override { return real_.exists(path); }
+  bool is_directory(const std::string& path) override { return real_.is_directory(path); }
+  std::vector<std::string> list(const std::string& directory) override {
+    access(directory);
+    return real_.list(directory);
+  }
+  void make_directory(const std::string& path) override {
+    access(path);
+    real_.make_directory(path);
+  }
+  void rename(const std::string& from, const std::string& to) override {
+    access(from);
+    real_.rename(from, to);
+  }
+  void remove_all(const std::string& path) override {
+    access(path);
+    real_.remove_all(path);
+  }
+  void sync_directory(const std::string& path) override {
+    access(path);
+    real_.sync_directory(path);
+  }
+
+ private:
+  class FailingFile : public runtime::File {
+   public:
+    FailingFile(FailingFiles& files, std::string path, std::unique_ptr<runtime::File> real)
+        : files_(files), path_(std::move(path)), real_(std::move(real)) {}
+    int64_t size_bytes() override { return real_->size_bytes(); }
+    void read_at(int64_t offset, std::span<std::byte> bytes) override {
+      files_.access(path_);
+      real_->read_at(offset, bytes);
+    }
+    void append(std::span<const std::byte> bytes) override {
+      files_.access(path_);
+      real_->append(bytes);
+    }
+    void sync() override {
+      files_.access(path_);
+      real_->sync();
+    }
+
+   private:
+    FailingFiles& files_;
+    std::string path_;
+    std::unique_ptr<runtime::File> real_;
+  };
+
+  void access(const std::string& path) {
+    const int64_t number = accesses_++;
+    if (number != fail_at_ && !(for_good_ && number > fail_at_)) return;
+    throw runtime::Error(runtime::ErrorKind::io, "access " + std::to_string(number) + " to " + path + " fails");
+  }
+
+  runtime::Files& real_ = runtime::real_files();
+  int64_t fail_at_;
+  bool for_good_;
+  int64_t accesses_ = 0;
+};
+
+}  // namespace trireme::data

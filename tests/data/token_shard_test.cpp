@@ -1,0 +1,229 @@
+#include "data/token_shard.h"
+
+#include <cmath>
+#include <random>
+
+#include "data/token_shard_writer.h"
+#include "runtime/h5.h"
+#include "tests/data/prepared_text.h"
+#include "tests/file_size_limit.h"
+
+namespace trireme::data {
+namespace {
+
+using runtime::Error;
+using runtime::ErrorKind;
+
+ShardIdentity identity_of(int64_t vocabulary_size) {
+  return {.vocabulary_size = vocabulary_size,
+          .end_of_text = static_cast<int32_t>(vocabulary_size - 1),
+          .tokenizer_digest = std::string(64, 'a'),
+          .split = "train"};
+}
+
+std::vector<int32_t> random_ids(size_t count, int64_t vocabulary_size) {
+  std::mt19937 random(17);
+  std::uniform_int_distribution<int32_t> id(0, static_cast<int32_t>(vocabulary_size - 2));
+  std::vector<int32_t> ids(count);
+  for (int32_t& value : ids) value = id(random);
+  return ids;
+}
+
+ShardContent write_shard(const std::string& path, std::span<const int32_t> ids, int64_t vocabulary_size) {
+  TokenShardWriter writer(runtime::real_files(), path, identity_of(vocabulary_size));
+  for (size_t begin = 0; begin < ids.size(); begin += 1000) {  // a document every 1,000 tokens
+    writer.append(ids.subspan(begin, std::min<size_t>(1000, ids.size() - begin)));
+    writer.end_document();
+  }
+  return writer.finish();
+}
+
+std::vector<int32_t> read_shard(const std::string& path, const std::optional<std::string>& tokenizer_digest = {}) {
+  const TokenShard shard(runtime::real_files(), path, tokenizer_digest);
+  std::vector<int32_t> ids(static_cast<size_t>(shard.content().tokens));
+  shard.read(0, ids);
+  return ids;
+}
+
+std::string refusal(const std::string& path, const std::optional<std::string>& tokenizer_digest = {}) {
+  const std::string message = error_of(ErrorKind::data, [&] { read_shard(path, tokenizer_digest); });
+  expect_contains(message, {path});
+  return message;
+}
+
+TEST(TokenShard, RoundTripWithSmallAndLargeVocabulary) {
+  const tests::TemporaryDirectory directory;
+  for (const int64_t vocabulary_size : {257, 65536, 65537, 128256}) {
+    const std::string path = directory / (std::to_string(vocabulary_size) + ".h5");
+    const std::vector<int32_t> ids = random_ids(3210, vocabulary_size);
+    const ShardContent written = write_shard(path, ids, vocabulary_size);
+    EXPECT_EQ(read_shard(path), ids);
+    const TokenShard shard(runtime::real_files(), path, std::string(64, 'a'));
+    EXPECT_EQ(shard.content().tokens, 3210);
+    EXPECT_EQ(shard.content().documents, 4);
+    EXPECT_EQ(shard.content().max_id, *std::ranges::max_element(ids));
+    EXPECT_EQ(shard.content().digest, written.digest);
+    EXPECT_EQ(shard.identity().vocabulary_size, vocabulary_size);
+    EXPECT_EQ(shard.identity().split, "train");
+    EXPECT_EQ(runtime::H5Reader(path).dataset("/tokens").dtype,
+              vocabulary_size <= 65536 ? runtime::DType::u16 : runtime::DType::i32);
+  }
+}
+
+TEST(TokenShard, AnyRangeAcrossBlocksIsWhatWasWritten) {
+  const tests::TemporaryDirectory directory;
+  const int64_t block_tokens = kShardBlockBytes / 2;
+  const std::vector<int32_t> ids = random_ids(static_cast<size_t>(2 * block_tokens + 5), 257);
+  write_shard(directory / "a.h5", ids, 257);
+  const TokenShard shard(runtime::real_files(), directory / "a.h5", {});
+  for (const int64_t begin : {int64_t{0}, block_tokens - 3, block_tokens, 2 * block_tokens - 20000}) {
+    std::vector<int32_t> part(20005);
+    shard.read(begin, part);
+    EXPECT_TRUE(std::ranges::equal(part, std::span(ids).subspan(static_cast<size_t>(begin), part.size()))) << begin;
+  }
+  std::vector<int32_t> beyond(2);
+  EXPECT_THROW(shard.read(2 * block_tokens + 4, beyond), Error);
+}
+
+TEST(TokenShard, EqualTokensGiveEqualFiles) {
+  const tests::TemporaryDirectory directory;
+  const std::vector<int32_t> ids = random_ids(5000, 257);
+  write_shard(directory / "a.h5", ids, 257);
+  write_shard(directory / "b.h5", ids, 257);
+  EXPECT_TRUE(read_file(directory / "a.h5") == read_file(directory / "b.h5"));
+  EXPECT_FALSE(std::filesystem::exists(directory / "a.h5.spool"));
+  EXPECT_FALSE(std::filesystem::exists(directory / "a.h5.tmp"));
+}
+
+TEST(TokenShard, ADocumentMayEndInALaterShard) {
+  const tests::TemporaryDirectory directory;
+  TokenShardWriter writer(runtime::real_files(), directory / "a.h5", identity_of(257));
+  writer.append(random_ids(10, 257));
+  EXPECT_EQ(writer.finish().documents, 0);
+  EXPECT_EQ(read_shard(directory / "a.h5"), random_ids(10, 257));
+}
+
+TEST(TokenShard, AnotherTokenizerIsRefused) {
+  const tests::TemporaryDirectory directory;
+  write_shard(directory / "a.h5", random_ids(100, 257), 257);
+  expect_contains(refusal(directory / "a.h5", std::string(64, 'b')), {"another tokenizer", "aaaa", "bbbb"});
+}
+
+TEST(TokenShard, AFlippedTokenIsFoundInItsBlockAlone) {
+  const tests::TemporaryDirectory directory;
+  const std::string path = directory / "a.h5";
+  const int64_t block_tokens = kShardBlockBytes / 2;
+  write_shard(path, random_ids(static_cast<size_t>(block_tokens + 100), 257), 257);
+  const int64_t tokens_at = runtime::H5Reader(path).dataset("/tokens").offset_bytes;
+  std::string bytes = read_file(path);
+  bytes[static_cast<size_t>(tokens_at + kShardBlockBytes + 7)] ^= 1;
+  write_file(path, bytes);
+  const TokenShard shard(runtime::real_files(), path, {});
+  std::vector<int32_t> ids(50);
+  shard.read(block_tokens - 50, ids);
+  expect_contains(error_of(ErrorKind::data, [&] { shard.read(block_tokens - 49, ids); }), {path, "block 1", "damaged"});
+}
+
+TEST(TokenShard, AShortenedFileIsRefusedAtAnyLength) {
+  const tests::TemporaryDirectory directory;
+  const std::string path = directory / "a.h5";
+  write_shard(path, random_ids(2000, 257), 257);
+  const std::string bytes = read_file(path);
+  for (size_t length = 0; length < bytes.size(); length += 61) {
+    write_file(path, bytes.substr(0, length));
+    refusal(path);
+  }
+  write_file(path, bytes.substr(0, bytes.size() - 1));
+  refusal(path);
+}
+
+TEST(TokenShard, AFlippedByteAnywhereIsRefusedOrWithoutEffect) {
+  // Some bytes of a file mean nothing (padding, free space); no flip may change a single token.
+  const tests::TemporaryDirectory directory;
+  const std::string path = directory / "a.h5";
+  const std::vector<int32_t> ids = random_ids(300, 257);
+  write_shard(path, ids, 257);
+  const std::string bytes = read_file(path);
+  int64_t refused = 0;
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    std::string damaged = bytes;
+    damaged[at] ^= 0x10;
+    write_file(path, damaged);
+    try {
+      ASSERT_EQ(read_shard(path), ids) << "byte " << at;
+    } catch (const Error& error) {
+      ASSERT_NE(std::string(error.what()).find(path), std::string::npos) << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GE(refused, static_cast<int64_t>(ids.size()) * 2 / 3);  // at least every byte of the tokens, by threes
+}
+
+/// A shard written by hand with one header line changed.
+void write_by_hand(const std::string& path, const std::string& format, int64_t major, int64_t vocabulary_size) {
+  runtime::H5Writer writer(path);
+  const std::vector<int32_t> ids = {1, 2, 300};
+  std::vector<uint16_t> narrow(ids.begin(), ids.end());
+  const auto tokens = writer.create("/tokens", runtime::DType::u16, std::vector<int64_t>{3});
+  writer.write(tokens, 0, runtime::view_of(std::span<const uint16_t>(narrow), {3}));
+  std::array<std::byte, 16> hash;
+  store_hash(runtime::xxh3_128(std::as_bytes(std::span(narrow))), hash);
+  const auto hashes = writer.create("/block_xxh3", runtime::DType::u8, std::vector<int64_t>{1, 16});
+  writer.write(hashes, 0, {{hash.data(), runtime::DType::u8, {1, 16}}});
+  const ShardIdentity identity{
+      .vocabulary_size = vocabulary_size, .end_of_text = 0, .tokenizer_digest = "t", .split = "train"};
+  ShardContent content{.tokens = 3, .documents = 0, .max_id = 300, .digest = ""};
+  const auto number = [&writer](const std::string& name, int64_t value) {
+    writer.attribute("/", name, std::span<const int64_t>(&value, 1));
+  };
+  writer.attribute("/", "format", format);
+  writer.attribute("/", "split", identity.split);
+  writer.attribute("/", "tokenizer_digest", identity.tokenizer_digest);
+  writer.attribute("/", "content_digest", content_digest(identity, content, {}, hash));
+  number("version_major", major);
+  number("version_minor", 7);
+  number("vocabulary_size", vocabulary_size);
+  number("end_of_text", 0);
+  number("tokens", 3);
+  number("documents", 0);
+  number("max_id", 300);
+  writer.finish();
+}
+
+TEST(TokenShard, KnowsItsFormatAndVersion) {
+  const tests::TemporaryDirectory directory;
+  write_by_hand(directory / "good.h5", kShardFormat, kShardVersionMajor, 301);
+  EXPECT_EQ(read_shard(directory / "good.h5"), (std::vector<int32_t>{1, 2, 300})) << "a newer minor version is read";
+  write_by_hand(directory / "format.h5", "someone-elses", kShardVersionMajor, 301);
+  expect_contains(refusal(directory / "format.h5"), {"not a token shard"});
+  write_by_hand(directory / "version.h5", kShardFormat, 2, 301);
+  expect_contains(refusal(directory / "version.h5"), {"version 2.7", "version 1"});
+  write_by_hand(directory / "ids.h5", kShardFormat, kShardVersionMajor, 300);
+  expect_contains(refusal(directory / "ids.h5"), {"token id 300", "vocabulary of 300"});
+  write_file(directory / "text.h5", "not HDF5 at all");
+  refusal(directory / "text.h5");
+}
+
+TEST(TokenShardWriter, RefusesIdsOutsideTheVocabulary) {
+  const tests::TemporaryDirectory directory;
+  TokenShardWriter writer(runtime::real_files(), directory / "a.h5", identity_of(257));
+  for (const int32_t id : {-1, 257}) {
+    error_of(ErrorKind::internal, [&] { writer.append(std::vector<int32_t>{id}); });
+  }
+}
+
+TEST(TokenShardWriter, AFullDiskIsAnErrorAndNoShard) {
+  const tests::TemporaryDirectory directory;
+  const std::vector<int32_t> ids = random_ids(100000, 257);  // 200,000 bytes
+  // The first limit stops the spool; the second lets it pass and stops the shard, which has a header besides.
+  for (const rlim_t limit : {rlim_t{100000}, rlim_t{200000}}) {
+    const tests::FileSizeLimit disk(limit);
+    expect_contains(error_of(ErrorKind::io, [&] { write_shard(directory / "a.h5", ids, 257); }), {directory / "a.h5"});
+    EXPECT_FALSE(std::filesystem::exists(directory / "a.h5"));
+  }
+  write_shard(directory / "a.h5", ids, 257);  // debris is no hindrance
+  EXPECT_EQ(read_shard(directory / "a.h5"), ids);
+}
+
+}  // namespace
+}  // namespace trireme::data

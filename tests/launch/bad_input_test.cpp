@@ -1,0 +1,214 @@
+// What the program says when files, data, models and runs do not fit: one line, the right exit code, nothing lost.
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include "tests/launch/workspace.h"
+
+namespace trireme::tests {
+namespace {
+
+using std::filesystem::create_directory;
+
+std::vector<std::string> prepare_words(const Workspace& space, const std::string& input) {
+  return {"prepare", "--input", input, "--output", space.path("out"), "--tokenizer", "byte"};
+}
+
+TEST(BadInput, MissingFile) {
+  Workspace space;
+  expect_refused(run_trireme(prepare_words(space, space.path("nowhere.txt"))), 2, "nowhere.txt");
+}
+
+TEST(BadInput, DirectoryWithoutText) {
+  Workspace space;
+  create_directory(space.path("empty"));
+  const ProgramResult result = run_trireme(prepare_words(space, space.path("empty")));
+  EXPECT_NE(result.exit_code, 0);
+  expect_refused(result, result.exit_code, space.path("empty"));
+}
+
+TEST(BadInput, EmptyCorpus) {
+  Workspace space;
+  const ProgramResult result = run_trireme(prepare_words(space, space.write("empty.txt", "")));
+  EXPECT_NE(result.exit_code, 0);
+  expect_refused(result, result.exit_code, "empty.txt");
+}
+
+TEST(BadInput, CorpusShorterThanOneSequence) {
+  Workspace space;
+  space.prepare(100);
+  ASSERT_EQ(run_trireme({"prepare", "--input", space.write("tiny.txt", "ab\ncd\n"), "--output", space.path("tiny"),
+                         "--tokenizer", "byte"})
+                .exit_code,
+            0);
+  std::vector<std::string> words = space.train_words("run", {"--steps", "2"});
+  words[2] = space.path("tiny");
+  expect_refused(run_trireme(words), 2, "fewer than one sequence");
+}
+
+TEST(BadInput, MissingDataNamesPrepare) {
+  Workspace space;
+  space.prepare();
+  std::vector<std::string> words = space.train_words("run", {"--steps", "2"});
+  words[2] = space.path("nowhere");
+  const ProgramResult result = run_trireme(words);
+  EXPECT_NE(result.exit_code, 0);
+  expect_refused(result, result.exit_code, "prepare");
+}
+
+TEST(BadInput, ModelThatDoesNotFitTheData) {
+  Workspace space;
+  space.prepare();
+  space.write(
+      "model.json",
+      R"({"model_type": "gpt2", "n_layer": 1, "n_head": 1, "n_embd": 8, "n_positions": 32, "vocab_size": 100})");
+  expect_refused(run_trireme(space.train_words("run", {"--steps", "2"})), 2, "vocabulary of 257");
+}
+
+TEST(BadInput, HeadsThatDoNotDivideTheWidth) {
+  Workspace space;
+  space.prepare();
+  space.write(
+      "model.json",
+      R"({"model_type": "gpt2", "n_layer": 1, "n_head": 3, "n_embd": 8, "n_positions": 32, "vocab_size": 257})");
+  expect_refused(run_trireme(space.train_words("run", {"--steps", "2"})), 1, "n_head 3 does not divide n_embd 8");
+}
+
+TEST(BadInput, UnknownPresetListsThePresets) {
+  Workspace space;
+  space.prepare();
+  std::vector<std::string> words = space.train_words("run", {"--steps", "2"});
+  words[4] = "gpt2-125m";
+  expect_refused(run_trireme(words), 2, "gpt2-124m");
+}
+
+TEST(BadInput, BatchThatDoesNotDivide) {
+  Workspace space;
+  space.prepare();
+  expect_refused(run_trireme(space.train_words("run", {"--steps", "2", "--microbatch-size", "3"})), 2,
+                 "--microbatch-size 3");
+  const ProgramResult result = run_trireme_ranks(3, space.train_words("run", {"--steps", "2"}));
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.error.find("--global-batch-size 8 does not divide by 3 ranks; the nearest that does is 9"),
+            std::string::npos)
+      << result.error;
+}
+
+TEST(BadInput, SequenceLongerThanThePositions) {
+  Workspace space;
+  space.prepare();
+  expect_refused(run_trireme(space.train_words("run", {"--steps", "2", "--sequence-length", "33"})), 2,
+                 "exceeds the model's 32 positions");
+}
+
+TEST(BadInput, RunOfAnotherConfigurationIsRefusedAndUntouched) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "2"})).exit_code, 0);
+  const std::string log = space.read("run/log.jsonl");
+  const std::string config = space.read("run/config.json");
+  expect_refused(run_trireme(space.train_words("run", {"--steps", "4", "--seed", "2"})), 2, "--seed is 2");
+  expect_refused(run_trireme(space.train_words("run", {"--steps", "4", "--sequence-length", "16"})), 2,
+                 "--sequence-length is 16");
+  space.write(
+      "model.json",
+      R"({"model_type": "gpt2", "n_layer": 1, "n_head": 2, "n_embd": 32, "n_positions": 32, "vocab_size": 257})");
+  expect_refused(run_trireme(space.train_words("run", {"--steps", "4"})), 2, "--model is");
+  EXPECT_EQ(space.read("run/log.jsonl"), log);
+  EXPECT_EQ(space.read("run/config.json"), config);
+}
+
+TEST(BadInput, ResumeNeverAndMissingStep) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "2"})).exit_code, 0);
+  expect_refused(run_trireme(space.train_words("run", {"--steps", "4", "--resume", "never"})), 2,
+                 "has checkpoints up to step 2");
+  expect_refused(run_trireme(space.train_words("run", {"--steps", "4", "--resume", "3"})), 2,
+                 "no checkpoint of that step");
+}
+
+TEST(BadInput, UnwritableRunDirectory) {
+  Workspace space;
+  space.prepare();
+  space.write("file", "");  // root may write anywhere, but nobody makes a directory below a file
+  const ProgramResult result = run_trireme(space.train_words("file/run", {"--steps", "2"}));
+  expect_refused(result, 1, "file/run");
+}
+
+/// One checkpoint's first shard.
+std::string shard_of(const Workspace& space, int step) {
+  char name[32];
+  std::snprintf(name, sizeof(name), "step-%09d", step);
+  return space.path("run/checkpoints/") + name + "/shard-00000-of-00001.h5";
+}
+
+void flip_byte(const std::string& path, int64_t offset) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(offset);
+  const char byte = static_cast<char>(file.get() ^ 1);
+  file.seekp(offset);
+  file.put(byte);
+}
+
+TEST(BadInput, DamagedNewestCheckpointFallsBackLoudly) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "6", "--checkpoint-every", "2", "--stop-at-step", "4"}))
+                .exit_code,
+            0);
+  flip_byte(shard_of(space, 4), 20000);
+  const ProgramResult verify = run_trireme({"checkpoint", "verify", space.path("run")});
+  EXPECT_EQ(verify.exit_code, 1) << verify.output;
+  const ProgramResult result = run_trireme(space.train_words("run", {"--steps", "6", "--checkpoint-every", "2"}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_NE(result.error.find("falling back to step 2"), std::string::npos) << result.error;
+  ASSERT_EQ(run_trireme(space.train_words("straight", {"--steps", "6"})).exit_code, 0);
+  EXPECT_EQ(space.log("run").back().at("loss"), space.log("straight").back().at("loss"));
+}
+
+TEST(BadInput, OnlyCheckpointTruncatedIsAnErrorNotAFreshStart) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "2"})).exit_code, 0);
+  ASSERT_EQ(truncate(shard_of(space, 2).c_str(), 5000), 0);
+  const ProgramResult resumed = run_trireme(space.train_words("run", {"--steps", "4"}));
+  EXPECT_EQ(resumed.exit_code, 1);
+  EXPECT_NE(resumed.error.find("shard-00000-of-00001.h5"), std::string::npos) << resumed.error;
+  const ProgramResult generated = run_trireme({"generate", "--model", space.path("run"), "--prompt", "a"});
+  EXPECT_EQ(generated.exit_code, 1);
+  EXPECT_EQ(generated.output, "");
+}
+
+TEST(BadInput, DamagedTokenShard) {
+  Workspace space;
+  space.prepare();
+  for (const auto& entry : std::filesystem::directory_iterator(space.path("data"))) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("train-")) flip_byte(entry.path().string(), static_cast<int64_t>(entry.file_size()) / 2);
+  }
+  const ProgramResult result = run_trireme(space.train_words("run", {"--steps", "2"}));
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.error.find("train-"), std::string::npos) << result.error;
+}
+
+TEST(BadInput, ModelPathThatIsNoModel) {
+  Workspace space;
+  expect_refused(run_trireme({"generate", "--model", space.path("nowhere"), "--prompt", "a"}), 2, "no such directory");
+  create_directory(space.path("empty"));
+  expect_refused(run_trireme({"generate", "--model", space.path("empty"), "--prompt", "a"}), 2, "neither a run");
+}
+
+TEST(BadInput, FullOutput) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "2"})).exit_code, 0);
+  const ProgramResult result = run_command(
+      {"sh", "-c",
+       std::string("exec ") + TRIREME_PROGRAM + " generate --model " + space.path("run") + " --prompt a > /dev/full"});
+  EXPECT_EQ(result.exit_code, 1) << result.error;
+  EXPECT_NE(result.error.find("cannot write to standard output"), std::string::npos) << result.error;
+}
+
+}  // namespace
+}  // namespace trireme::tests

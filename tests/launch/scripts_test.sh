@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# scripts_test.sh: install_packages.sh against a package system that is only pretended (nothing is installed), and the
+# bad input of quickstart.sh. Each line of $calls is one call that really would have changed the machine.
+set -u
+source_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+calls=$work/calls
+failures=0
+
+pretend() { # NAME: the rest of the program on standard input
+  { echo '#!/bin/bash' && cat; } >"$work/bin/$1"
+  chmod +x "$work/bin/$1"
+}
+
+fresh_machine() { # INSTALLED...: packages; the user is root
+  rm -rf "${work:?}/bin" "$calls" "$work/installed"
+  mkdir -p "$work/bin"
+  touch "$calls" "$work/installed"
+  printf '%s\n' "$@" >"$work/installed"
+  pretend id <<<'echo 0'
+  pretend apt-get <<<"echo apt-get \"\$@\" >>$calls"
+  # dpkg-query -W -f=FORMAT PATTERN...: both formats of the script start with the status.
+  pretend dpkg-query <<END
+format=\$2; shift 2; found=1
+for pattern; do
+  while read -r package; do
+    [[ \$package == \$pattern ]] || continue
+    found=0
+    [[ \$format == *Package* ]] && echo "installed \$package" || printf 'installed '
+  done <$work/installed
+done
+exit \$found
+END
+}
+
+expect() { # WHAT STATUS OUTPUT_PATTERN CALLS_PATTERN COMMAND...
+  local what=$1 status=$2 output_pattern=$3 calls_pattern=$4 output got
+  shift 4
+  output=$(PATH=$work/bin:/usr/bin:/bin "$@" 2>&1)
+  got=$?
+  if [ $got -ne "$status" ] || [[ $output != $output_pattern ]] || [[ $(tr '\n' ';' <"$calls") != $calls_pattern ]]; then
+    echo "$what: exit $got, output '$output', calls '$(cat "$calls")'" && failures=$((failures + 1))
+  fi
+}
+
+install=$source_root/launch/install_packages.sh
+all=(g++ cmake ninja-build git pkg-config libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev
+  libopenmpi-dev openmpi-bin libhdf5-dev libopenblas-openmp-dev prometheus-cpp-dev libssl-dev libxxhash-dev)
+
+fresh_machine "${all[@]}"
+expect "all there: silent, and apt-get is left alone" 0 '' '' "$install"
+expect "tests: only what they need besides" 0 'Installing libgtest-dev libbenchmark-dev clang-format' \
+  'apt-get update*;apt-get install*--no-install-recommends --no-remove libgtest-dev libbenchmark-dev clang-format;' \
+  "$install" --tests
+fresh_machine "${all[@]:1}"
+expect "one missing: only that one" 0 'Installing g++' 'apt-get update*;apt-get install* --no-remove g++;' "$install"
+pretend apt-get <<<'exit 1'
+expect "no network: one line" 1 $'Installing g++\ninstall_packages.sh: apt-get update failed*' '*' "$install"
+fresh_machine libboost1.74-dev libboost-dev
+expect "Boost 1.74: one line, nothing removed" 1 \
+  'install_packages.sh: Boost 1.74 stands in the way*apt-get remove libboost1.74-dev libboost-dev*' '' "$install"
+fresh_machine "${all[@]:1}"
+pretend id <<<'echo 1000'
+pretend sudo <<<"echo sudo >>$calls; \"\$@\""
+expect "not root: through sudo" 0 'Installing g++' 'sudo;apt-get update*;sudo;apt-get install*;' "$install"
+expect "unknown option" 2 '*unknown option --test *' '*' "$install" --test
+
+quickstart=$source_root/launch/quickstart.sh
+fresh_machine "${all[@]}"
+touch "$work/empty"
+expect "no such file" 2 "quickstart.sh: '/no/such/file' is not a file;*" '' "$quickstart" /no/such/file
+expect "a directory" 2 "quickstart.sh: '$work' is not a file;*" '' "$quickstart" "$work"
+expect "an empty file" 2 "quickstart.sh: '$work/empty' is empty;*" '' "$quickstart" "$work/empty"
+expect "two files" 2 'quickstart.sh: one text file at most:*' '' "$quickstart" a b
+expect "unknown option of run.sh" 2 'run.sh: unknown option --slow *' '' "$source_root/tests/run.sh" --slow
+
+[ $failures -eq 0 ]

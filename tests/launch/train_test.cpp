@@ -1,0 +1,141 @@
+// The program as a user runs it: train, stop, resume, on one rank and on several.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "tests/launch/workspace.h"
+
+namespace trireme::tests {
+namespace {
+
+/// Runs on `ranks` ranks: 1 is the program alone, without mpirun.
+ProgramResult run(int ranks, const std::vector<std::string>& words) {
+  return ranks == 1 ? run_trireme(words) : run_trireme_ranks(ranks, words);
+}
+
+class TrainOnRanks : public testing::TestWithParam<int> {};
+
+TEST_P(TrainOnRanks, StoppedAndResumedIsStraightBitForBit) {
+  Workspace space;
+  space.prepare();
+  ProgramResult result = run(GetParam(), space.train_words("straight", {"--steps", "40", "--dropout", "0.1"}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  result = run(GetParam(), space.train_words("resumed", {"--steps", "40", "--dropout", "0.1", "--stop-at-step", "20"}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_EQ(space.log("resumed").size(), 20u);
+  result = run(GetParam(), space.train_words("resumed", {"--steps", "40", "--dropout", "0.1"}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+
+  result = run_trireme({"checkpoint", "diff", space.path("straight"), space.path("resumed")});
+  EXPECT_EQ(result.exit_code, 0) << result.output << result.error;
+  EXPECT_NE(result.output.find("identical"), std::string::npos) << result.output;
+  const auto straight = space.log("straight");
+  const auto resumed = space.log("resumed");
+  ASSERT_EQ(straight.size(), 40u);
+  ASSERT_EQ(resumed.size(), 40u);
+  for (size_t i = 0; i < 40; ++i) {
+    EXPECT_EQ(straight[i].at("step").as_int64(), static_cast<int64_t>(i + 1));
+    EXPECT_EQ(straight[i].at("loss"), resumed[i].at("loss")) << "step " << i + 1;
+  }
+  EXPECT_LT(straight.back().at("validation_loss").to_number<double>(), straight.front().at("loss").to_number<double>());
+}
+
+INSTANTIATE_TEST_SUITE_P(OneAndTwo, TrainOnRanks, testing::Values(1, 2));
+
+TEST(Train, RanksFollowOneRankForFiftySteps) {
+  Workspace space;
+  space.prepare();
+  for (const int ranks : {1, 2, 4}) {
+    const ProgramResult result = run(ranks, space.train_words("run" + std::to_string(ranks), {"--steps", "50"}));
+    ASSERT_EQ(result.exit_code, 0) << result.error;
+  }
+  const auto alone = space.log("run1");
+  for (const int ranks : {2, 4}) {
+    const auto log = space.log("run" + std::to_string(ranks));
+    ASSERT_EQ(log.size(), alone.size());
+    for (size_t i = 0; i < log.size(); ++i) {
+      const double expected = alone[i].at("loss").to_number<double>();
+      // The same sums of fp32 numbers in another order.
+      EXPECT_NEAR(log[i].at("loss").to_number<double>(), expected, 1e-5 * expected)
+          << ranks << " ranks, step " << i + 1;
+    }
+  }
+}
+
+TEST(Train, CheckpointOfTwoRanksResumesOnOneAndOnFour) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run(2, space.train_words("run", {"--steps", "30", "--stop-at-step", "10"})).exit_code, 0);
+  ProgramResult result = run(1, space.train_words("run", {"--steps", "30", "--stop-at-step", "20"}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  result = run(4, space.train_words("run", {"--steps", "30"}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  ASSERT_EQ(run(1, space.train_words("straight", {"--steps", "30"})).exit_code, 0);
+  const double expected = space.log("straight").back().at("loss").to_number<double>();
+  EXPECT_NEAR(space.log("run").back().at("loss").to_number<double>(), expected, 1e-5 * expected);
+}
+
+TEST(Train, MicrobatchesOfTheProgramFollowTheWholeBatch) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("whole", {"--steps", "20"})).exit_code, 0);
+  ASSERT_EQ(run_trireme(space.train_words("parts", {"--steps", "20", "--microbatch-size", "2"})).exit_code, 0);
+  const double expected = space.log("whole").back().at("loss").to_number<double>();
+  EXPECT_NEAR(space.log("parts").back().at("loss").to_number<double>(), expected, 1e-5 * expected);
+}
+
+TEST(Train, ChangedChoicesAreSaidAndRecorded) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "4"})).exit_code, 0);
+  const ProgramResult result = run_trireme(space.train_words("run", {"--steps", "6", "--weight-decay", "0.2"}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_NE(result.error.find("from step 4 on: --weight-decay 0.1 -> 0.2"), std::string::npos) << result.error;
+  EXPECT_NE(space.read("run/config.json").find("--steps 4 -> 6"), std::string::npos) << space.read("run/config.json");
+  EXPECT_EQ(space.log("run").size(), 6u);
+}
+
+TEST(Train, FinishedRunHasNothingToDo) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "3"})).exit_code, 0);
+  const std::string log = space.read("run/log.jsonl");
+  const ProgramResult result = run_trireme(space.train_words("run", {"--steps", "3"}));
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_NE(result.error.find("already done"), std::string::npos) << result.error;
+  EXPECT_EQ(space.read("run/log.jsonl"), log);
+}
+
+TEST(Evaluate, GivesTheValidationLossOfTraining) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "10"})).exit_code, 0);
+  const double trained = space.log("run").back().at("validation_loss").to_number<double>();
+  for (const int ranks : {1, 2}) {
+    const ProgramResult result =
+        run(ranks, {"evaluate", "--model", space.path("run"), "--data", space.path("data"), "--microbatch-size", "3"});
+    ASSERT_EQ(result.exit_code, 0) << result.error;
+    double loss = 0;
+    ASSERT_EQ(std::sscanf(result.output.c_str(), "loss %lf", &loss), 1) << result.output;
+    EXPECT_NEAR(loss, trained, 1e-5 * trained);
+  }
+}
+
+TEST(Generate, PrintsPromptAndContinuationAndNothingElse) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "30"})).exit_code, 0);
+  const std::vector<std::string> words = {"generate",         "--model", space.path("run"), "--prompt", "the ship",
+                                          "--max-new-tokens", "80",      "--temperature",   "0"};
+  const ProgramResult first = run_trireme(words);
+  ASSERT_EQ(first.exit_code, 0) << first.error;
+  EXPECT_EQ(first.error, "");
+  EXPECT_TRUE(first.output.starts_with("the ship")) << first.output;
+  EXPECT_EQ(first.output.size(),
+            8 + 80 + 1u);  // bytes of prompt and continuation (beyond the 32 positions), and a line end
+  EXPECT_EQ(run_trireme(words).output, first.output);
+}
+
+}  // namespace
+}  // namespace trireme::tests

@@ -1,0 +1,50 @@
+#include "parallel/units.h"
+
+#include <gtest/gtest.h>
+
+#include "parallel/mesh.h"
+#include "runtime/error.h"
+
+namespace trireme::parallel {
+namespace {
+
+ParameterSpec spec(const std::string& name, std::vector<int64_t> shape, bool fused = false) {
+  return {.name = name, .global_shape = shape, .box = whole(shape), .fused_with_previous = fused};
+}
+
+TEST(Units, ParametersAreAlignedUnlessFused) {
+  const UnitLayout unit =
+      lay_out_unit("u", {spec("a", {3}), spec("b", {2, 5}), spec("c", {7}, true), spec("d", {1})}, 1);
+  ASSERT_EQ(unit.parameters.size(), 4u);
+  EXPECT_EQ(unit.parameters[0].offset, 0);
+  EXPECT_EQ(unit.parameters[1].offset, 64);
+  EXPECT_EQ(unit.parameters[2].offset, 74);
+  EXPECT_EQ(unit.parameters[3].offset, 128);
+  EXPECT_EQ(unit.elements, 192);
+}
+
+TEST(Units, LengthIsAMultipleOfEveryDataRanksShare) {
+  for (const int64_t dp : {1, 2, 3, 8}) EXPECT_EQ(lay_out_unit("u", {spec("a", {1000})}, dp).elements % (dp * 64), 0);
+}
+
+TEST(Mesh, CoordinatesRunTensorFirst) {
+  const Mesh mesh{.tp = 2, .dp = 3, .pp = 2};
+  EXPECT_EQ(coordinates(mesh, 0, 12), (MeshCoordinates{0, 0, 0}));
+  EXPECT_EQ(coordinates(mesh, 1, 12), (MeshCoordinates{1, 0, 0}));
+  EXPECT_EQ(coordinates(mesh, 5, 12), (MeshCoordinates{1, 2, 0}));
+  EXPECT_EQ(coordinates(mesh, 6, 12), (MeshCoordinates{0, 0, 1}));
+  EXPECT_EQ(coordinates(mesh, 11, 12), (MeshCoordinates{1, 2, 1}));
+}
+
+TEST(Mesh, WrongWorldSizeNamesTheNumbers) {
+  try {
+    coordinates({.tp = 1, .dp = 3, .pp = 1}, 0, 4);
+    FAIL();
+  } catch (const runtime::Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "tensor-parallel 1 x data-parallel 3 x pipeline-parallel 1 is 3 ranks, but 4 were started");
+  }
+}
+
+}  // namespace
+}  // namespace trireme::parallel

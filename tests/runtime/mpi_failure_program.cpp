@@ -1,0 +1,44 @@
+// A program of two ranks that fails in the way its argument names, with main's catch as a real program has it. ctest
+// looks at what it prints, and that it ends at all.
+#include <unistd.h>
+
+#include <exception>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "runtime/mpi_session.h"
+
+namespace trireme::runtime {
+namespace {
+
+void fail(Communicator& world, const std::string& how) {
+  std::vector<float> buffer(how == "mismatch" && world.rank() == 1 ? 70000 : 300000);
+  const View view = view_of(std::span<float>(buffer), {static_cast<int64_t>(buffer.size())});
+  world.barrier().wait();
+  if (how == "throw" && world.rank() == 1) {
+    const Pending pending = world.all_reduce(view, ReduceOp::sum);
+    throw std::runtime_error("rank 1 cannot go on");
+  }
+  while (true) world.all_reduce(view, ReduceOp::sum).wait();
+}
+
+int run(const std::string& how) {
+  alarm(50);  // a hang: ctest sees another message than it expects
+  MpiSession session;
+  try {
+    fail(session.world(), how);
+  } catch (const std::exception& error) {
+    std::cerr << "failed: " + std::string(error.what()) + "\n";  // one write: ranks share the terminal
+    session.abort(1);
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace trireme::runtime
+
+int main(int argc, char** argv) {
+  return trireme::runtime::run(argc > 1 ? argv[1] : "");
+}

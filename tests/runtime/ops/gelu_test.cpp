@@ -1,0 +1,166 @@
+#include "runtime/ops/gelu.h"
+
+#include <cmath>
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include "runtime/ops/fast_exp.h"
+#include "runtime/threads.h"
+#include "tests/reference/gelu.h"
+#include "tests/reference/tensors.h"
+
+namespace trireme::runtime {
+namespace {
+
+using tests::poisoned;
+using tests::Random;
+using tests::relative_error;
+using tests::Tensor;
+
+// exp is good to 3e-7 relative, u is rounded at |2u| <= 20 where it matters: 20 * 6e-8.
+constexpr double kTolerance = 3e-6;
+
+Tensor<float> values_in(float low, float high, int64_t count) {
+  Tensor<float> x({count});
+  for (int64_t i = 0; i < count; ++i) {
+    x[i] = low + (high - low) * static_cast<float>(i) / static_cast<float>(count - 1);
+  }
+  return x;
+}
+
+TEST(FastExp, IsAccurateOverItsRange) {
+  for (const float x : values_in(-87.0f, 88.0f, 100003).values) {
+    const double expected = std::exp(static_cast<double>(x));
+    ASSERT_LE(std::abs(fast_exp(x) - expected), 3e-7 * expected) << x;
+  }
+}
+
+TEST(FastExp, ExtremesAreZeroBoundedOrNaN) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(fast_exp(-kInfinity), 0.0f);
+  EXPECT_EQ(fast_exp(-88.0f), 0.0f);
+  EXPECT_EQ(fast_exp(0.0f), 1.0f);
+  EXPECT_EQ(fast_exp(kInfinity), fast_exp(88.0f));
+  EXPECT_TRUE(std::isnan(fast_exp(std::numeric_limits<float>::quiet_NaN())));
+}
+
+TEST(Gelu, ForwardAndBackwardMatchFloat64) {
+  Random random;
+  Stream stream(Device::cpu);
+  for (const int64_t count : {int64_t{1}, int64_t{15}, int64_t{1000}, int64_t{30011}}) {
+    const Tensor<float> x = random.normals({count}, 3);
+    const Tensor<float> dy = random.normals({count});
+    Tensor<float> y = poisoned({count});
+    Tensor<float> dx = poisoned({count});
+    gelu_forward(stream, x.view(), y.view());
+    gelu_backward(stream, x.view(), dy.view(), dx.view());
+    std::vector<double> y_expected;
+    std::vector<double> dx_expected;
+    for (int64_t i = 0; i < count; ++i) {
+      y_expected.push_back(tests::gelu_reference(x[i]));
+      dx_expected.push_back(dy[i] * tests::gelu_derivative_reference(x[i]));
+    }
+    EXPECT_LE(relative_error(y, y_expected), kTolerance) << count;
+    EXPECT_LE(relative_error(dx, dx_expected), kTolerance) << count;
+  }
+}
+
+TEST(Gelu, EveryValueIsAccurate) {
+  Stream stream(Device::cpu);
+  // Below -5 the reference itself loses digits in 1 + tanh(u), and gelu is smaller than 1e-6.
+  const Tensor<float> x = values_in(-5.0f, 9.0f, 20011);
+  Tensor<float> y = poisoned(x.shape);
+  gelu_forward(stream, x.view(), y.view());
+  for (int64_t i = 0; i < x.size(); ++i) {
+    const double expected = tests::gelu_reference(x[i]);
+    ASSERT_LE(std::abs(y[i] - expected), kTolerance * std::abs(expected)) << x[i];
+  }
+}
+
+TEST(Gelu, DerivativeIsTheSlopeOfTheReference) {
+  constexpr double kStep = 1e-5;
+  for (const double x : {-3.7, -1.0, -0.2, 0.0, 0.9, 4.2}) {
+    const double slope = (tests::gelu_reference(x + kStep) - tests::gelu_reference(x - kStep)) / (2 * kStep);
+    // A central difference in float64: step^2 and rounding / step, both below 1e-9.
+    EXPECT_NEAR(tests::gelu_derivative_reference(x), slope, 1e-9) << x;
+  }
+}
+
+TEST(Gelu, ExtremeInputsHaveTheirLimits) {
+  Stream stream(Device::cpu);
+  constexpr float kMax = std::numeric_limits<float>::max();
+  constexpr float kTiny = std::numeric_limits<float>::denorm_min();
+  Tensor<float> x({9});
+  x.values = {kMax, -kMax, 1e20f, -1e20f, 50.0f, -50.0f, 0.0f, kTiny, std::numeric_limits<float>::quiet_NaN()};
+  const Tensor<float> dy({9}, 1.0f);
+  Tensor<float> y = poisoned({9});
+  Tensor<float> dx = poisoned({9});
+  gelu_forward(stream, x.view(), y.view());
+  gelu_backward(stream, x.view(), dy.view(), dx.view());
+  const std::vector<float> y_expected = {kMax, 0, 1e20f, 0, 50, 0, 0};
+  const std::vector<float> dx_expected = {1, 0, 1, 0, 1, 0, 0.5f};
+  for (size_t i = 0; i < y_expected.size(); ++i) {
+    EXPECT_EQ(y.values[i], y_expected[i]) << i;
+    EXPECT_EQ(dx.values[i], dx_expected[i]) << i;
+  }
+  EXPECT_LE(y[7], kTiny);
+  EXPECT_EQ(dx[7], 0.5f);
+  EXPECT_TRUE(std::isnan(y[8]) && std::isnan(dx[8]));  // a fault upstream must not be hidden
+}
+
+TEST(Gelu, InPlaceAndThreadsDoNotChangeABit) {
+  Random random;
+  Stream stream(Device::cpu);
+  const Tensor<float> x = random.normals({3, 9973}, 2);
+  const Tensor<float> dy = random.normals({3, 9973});
+  std::vector<Tensor<float>> outputs;
+  const int threads_before = compute_threads();
+  for (const int threads : {1, 2}) {
+    set_compute_threads(threads);
+    Tensor<float> y = poisoned(x.shape);
+    Tensor<float> dx = poisoned(x.shape);
+    gelu_forward(stream, x.view(), y.view());
+    gelu_backward(stream, x.view(), dy.view(), dx.view());
+    Tensor<float> y_in_place = x;
+    Tensor<float> dx_in_place = dy;
+    gelu_forward(stream, y_in_place.view(), y_in_place.view());
+    gelu_backward(stream, x.view(), dx_in_place.view(), dx_in_place.view());
+    EXPECT_EQ(y.values, y_in_place.values);
+    EXPECT_EQ(dx.values, dx_in_place.values);
+    outputs.push_back(y);
+    outputs.push_back(dx);
+  }
+  set_compute_threads(threads_before);
+  EXPECT_EQ(outputs[0].values, outputs[2].values);
+  EXPECT_EQ(outputs[1].values, outputs[3].values);
+}
+
+TEST(Gelu, DryStreamStatesTheSameCost) {
+  Stream cpu(Device::cpu);
+  Stream dry(Device::dry);
+  Tensor<float> x({4, 10});
+  gelu_forward(cpu, x.view(), x.view());
+  gelu_backward(cpu, x.view(), x.view(), x.view());
+  const View null = tests::dry_view({4, 10});
+  gelu_forward(dry, null, null);
+  gelu_backward(dry, null, null, null);
+  EXPECT_EQ(cpu.costs().by_op(), dry.costs().by_op());
+  EXPECT_EQ(dry.costs().by_op().at("gelu_forward"), (CostRecord::Total{1, 8 * 40, 2 * 40 * 4}));
+  EXPECT_EQ(dry.costs().by_op().at("gelu_backward"), (CostRecord::Total{1, 14 * 40, 3 * 40 * 4}));
+}
+
+TEST(Gelu, WrongShapesNameTheOperand) {
+  Stream stream(Device::dry);
+  const View x = tests::dry_view({4, 10});
+  const View other = tests::dry_view({10, 4});
+  EXPECT_EQ(tests::error_message([&] { gelu_forward(stream, x, other); }),
+            "gelu_forward: y is (10, 4) fp32, expected (4, 10) fp32");
+  EXPECT_EQ(tests::error_message([&] { gelu_backward(stream, x, other, x); }),
+            "gelu_backward: dy is (10, 4) fp32, expected (4, 10) fp32");
+  EXPECT_EQ(tests::error_message([&] { gelu_forward(stream, tests::dry_view({2}, DType::i32), x); }),
+            "gelu_forward: x is (2) i32, expected (2) fp32");
+}
+
+}  // namespace
+}  // namespace trireme::runtime
