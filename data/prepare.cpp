@@ -107,7 +107,6 @@ class DatasetWriter {
   void add(const std::string& split, std::string_view text) {
     ids_.clear();
     tokenizer_.encode(text, ids_);
-    ids_.push_back(tokenizer_.end_of_text());
     auto writer = writers_.find(split);
     if (writer == writers_.end()) {
       const ShardIdentity identity{.vocabulary_size = tokenizer_.vocabulary_size(),

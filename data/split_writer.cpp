@@ -20,8 +20,15 @@ SplitWriter::SplitWriter(runtime::Files& files, std::string directory, ShardIden
 void SplitWriter::add_document(int64_t text_bytes, std::span<const int32_t> ids) {
   manifest_.documents += 1;
   manifest_.bytes += text_bytes;
+  append(ids);
+  append(std::span(&identity_.end_of_text, 1));
+  shard_->end_document();
+}
+
+void SplitWriter::append(std::span<const int32_t> ids) {
   manifest_.tokens += static_cast<int64_t>(ids.size());
   while (!ids.empty()) {
+    if (shard_ != nullptr && shard_->tokens() == shard_tokens_) close_shard();
     if (shard_ == nullptr) {
       const std::string path = directory_ + "/" + shard_name(identity_.split, manifest_.shards.size());
       shard_ = std::make_unique<TokenShardWriter>(files_, path, identity_);
@@ -29,8 +36,6 @@ void SplitWriter::add_document(int64_t text_bytes, std::span<const int32_t> ids)
     const size_t count = std::min(ids.size(), static_cast<size_t>(shard_tokens_ - shard_->tokens()));
     shard_->append(ids.first(count));
     ids = ids.subspan(count);
-    if (ids.empty()) shard_->end_document();
-    if (shard_->tokens() == shard_tokens_) close_shard();
   }
 }
 

@@ -18,12 +18,13 @@ class SplitWriter {
   /// Shards are `directory`/SPLIT-00000.h5 and so on, SPLIT from `identity`, of `shard_tokens` tokens at most.
   SplitWriter(runtime::Files& files, std::string directory, ShardIdentity identity, int64_t shard_tokens);
 
-  /// `ids` end with the end of text; `text_bytes` is for the count.
+  /// Appends `ids` and end of text; `text_bytes` is for the count.
   void add_document(int64_t text_bytes, std::span<const int32_t> ids);
   /// Closes the last shard. Call once.
   SplitManifest finish();
 
  private:
+  void append(std::span<const int32_t> ids);
   void close_shard();
 
   runtime::Files& files_;

@@ -14,15 +14,13 @@ using runtime::ErrorKind;
 
 namespace {
 
-constexpr size_t kBufferBytes = size_t{1} << 20;
+constexpr size_t kBufferTokens = size_t{1} << 18;
 
 template <typename Id>
 void append_as(std::span<const int32_t> ids, std::vector<std::byte>& bytes) {
-  for (const int32_t id : ids) {
-    const Id narrow = static_cast<Id>(id);
-    const auto part = std::as_bytes(std::span(&narrow, 1));
-    bytes.insert(bytes.end(), part.begin(), part.end());
-  }
+  const size_t begin = bytes.size();
+  bytes.resize(begin + ids.size() * sizeof(Id));
+  std::ranges::copy(ids, reinterpret_cast<Id*>(bytes.data() + begin));
 }
 
 }  // namespace
@@ -45,9 +43,13 @@ void TokenShardWriter::append(std::span<const int32_t> ids) {
     }
     content_.max_id = std::max<int64_t>(content_.max_id, id);
   }
-  dtype_ == DType::u16 ? append_as<uint16_t>(ids, buffer_) : append_as<int32_t>(ids, buffer_);
   content_.tokens += static_cast<int64_t>(ids.size());
-  if (buffer_.size() >= kBufferBytes) flush();
+  while (!ids.empty()) {  // a document of any length goes through a buffer of fixed size
+    const std::span<const int32_t> part = ids.first(std::min(ids.size(), kBufferTokens));
+    dtype_ == DType::u16 ? append_as<uint16_t>(part, buffer_) : append_as<int32_t>(part, buffer_);
+    if (buffer_.size() >= kBufferTokens * sizeof(int32_t)) flush();
+    ids = ids.subspan(part.size());
+  }
 }
 
 void TokenShardWriter::end_document() {

@@ -6,6 +6,7 @@
 #include "launch/option_tables.h"
 #include "launch/suggestion.h"
 #include "launch/version.h"
+#include "runtime/cuda_device.h"
 #include "runtime/error.h"
 
 namespace trireme::launch {
@@ -77,7 +78,10 @@ Invocation parse_invocation(const std::vector<std::string>& words) {
   if (words.empty()) throw Error(ErrorKind::usage, "no command given; see trireme --help");
   const std::vector<Command> all = commands();
   const std::string& word = words[0];
-  if (word == "--version") return {.text = "trireme " + version() + " (" + commit() + ")\n", .run = {}, .command = {}};
+  if (word == "--version") {
+    const std::string text = "trireme " + version() + " (" + commit() + ")\n" + runtime::cuda_description() + "\n";
+    return {.text = text, .run = {}, .command = {}};
+  }
   if (word == "--help" || word == "-h") return {.text = program_help(all), .run = {}, .command = {}};
   for (const Command& one : all) {
     if (one.name != word) continue;

@@ -135,17 +135,6 @@ TrainingSettings resolve_settings(const TrainOptions& options, const model::Mode
   return settings;
 }
 
-json::object config_json(const TrainingSettings& settings) {
-  json::object options = choices_json(settings);
-  options["data"] = settings.options.data;
-  options["microbatch-size"] = settings.microbatch_size;
-  options["checkpoint-every"] = settings.options.checkpoint_every;
-  options["keep-last"] = settings.options.keep_last;
-  options["validate-every"] = settings.options.validate_every;
-  options["log-every"] = settings.options.log_every;
-  return {{"format", "trireme-run"}, {"identity", identity_json(settings)}, {"options", options}};
-}
-
 json::object state_json(const TrainingSettings& settings, const Progress& progress) {
   return {{"identity", identity_json(settings)},
           {"choices", choices_json(settings)},

@@ -1,5 +1,5 @@
 // What a training run resolved from options, data and model: the sizes of a step, the identity that a resume may not
-// change, and the choices that it may. Turns them into the JSON of config.json and of a checkpoint's state, and back.
+// change, and the choices that it may. Turns them into the JSON of a checkpoint's state and back.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -41,8 +41,6 @@ struct Progress {
   int64_t skipped_steps = 0;  ///< steps whose loss or gradient was not finite
 };
 
-/// RUN/config.json.
-boost::json::object config_json(const TrainingSettings& settings);
 /// The state of a checkpoint.
 boost::json::object state_json(const TrainingSettings& settings, const Progress& progress);
 Progress progress_from(const boost::json::object& state, const std::string& source);

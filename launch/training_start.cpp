@@ -4,6 +4,7 @@
 
 #include "checkpoint/load.h"
 #include "launch/checkpoint_slices.h"
+#include "launch/option_tables.h"
 #include "launch/training_run.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -22,6 +23,19 @@ std::string agree_on_run_id(runtime::Communicator& world) {
   std::string id;
   for (int i = 0; i < 16; ++i) id += "0123456789abcdef"[device() % 16];
   return runtime::all_gather_bytes(world, id).front();
+}
+
+/// RUN/config.json: what was asked, what it was resolved to, and which choices a resume changed.
+json::object config_json(TrainingSettings settings, int ranks, const json::array& changes) {
+  return {{"options", options_json(option_table(settings.options))},
+          {"model", to_json(settings.config)},
+          {"resolved",
+           {{"ranks", ranks},
+            {"microbatch_size", settings.microbatch_size},
+            {"sequence_length", settings.sequence_length},
+            {"tokenizer", settings.tokenizer},
+            {"data_digest", settings.data_digest}}},
+          {"changes", changes}};
 }
 
 /// A run of another model, data set or seed is refused before any tensor is read: by the newest manifest that can be
@@ -50,13 +64,11 @@ void TrainingRun::start_or_resume() {
     model::initialize(stream_, static_cast<uint64_t>(settings_.options.seed), trainer_->units);
   }
   if (!is_leader()) return;
-  json::object config = config_json(settings_);
   const std::optional<json::object> previous = directory_->read_config();
   json::array changes;
   if (progress_.step > 0 && previous && previous->contains("changes")) changes = previous->at("changes").as_array();
   changes.insert(changes.end(), changes_.begin(), changes_.end());
-  config["changes"] = changes;
-  directory_->write_config(config);
+  directory_->write_config(config_json(settings_, world_.size(), changes));
   log_.emplace(directory_->open_log(progress_.step));
   display_.emplace(settings_.last_step, ProgressLine::on_terminal());
 }

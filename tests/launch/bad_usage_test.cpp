@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "runtime/cuda_device.h"
 #include "tests/launch/program.h"
 
 namespace trireme::tests {
@@ -58,6 +59,7 @@ TEST(Program, VersionAndHelpGoToStandardOutput) {
   const ProgramResult version = run_trireme({"--version"});
   EXPECT_EQ(version.exit_code, 0);
   EXPECT_EQ(version.output.rfind("trireme 0.", 0), 0u) << version.output;
+  EXPECT_NE(version.output.find("\n" + runtime::cuda_description() + "\n"), std::string::npos) << version.output;
   EXPECT_EQ(version.error, "");
   for (const Words& words : {Words{"--help"}, {"train", "--help"}, {"checkpoint", "verify", "-h"}}) {
     const ProgramResult help = run_trireme(words);

@@ -107,7 +107,7 @@ TEST_F(RunDirectoryTest, ConfigHoldsResolvedOptionsAndModel) {
   check(options);
   RunDirectory run = open();
   EXPECT_EQ(run.read_config(), std::nullopt);
-  run.write_config(options_json(table), {{"n_layer", 4}});
+  run.write_config({{"options", options_json(table)}, {"model", {{"n_layer", 4}}}});
   const std::string config = text("config.json");
   EXPECT_NE(config.find("\n    \"steps\": 100,\n"), std::string::npos) << config;
   EXPECT_NE(config.find("\n    \"learning-rate\": 0.001,\n"), std::string::npos) << config;

@@ -1,0 +1,37 @@
+// Loads named tensors from a committed step into any layout: wherever a stored box and a wanted box meet, elements are
+// copied. Data is read by pread at the recorded offsets and its CRC32C checked; HDF5 is not involved.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "checkpoint/manifest.h"
+#include "checkpoint/step_directory.h"
+#include "checkpoint/tensor_slice.h"
+#include "runtime/communicator.h"
+#include "runtime/files.h"
+
+namespace trireme::checkpoint {
+
+/// Throws Error(io) when it is missing, Error(data) when it is damaged or of a version that is not known here.
+Manifest read_manifest(runtime::Files& files, const std::string& step_directory);
+
+/// Fills the views of `wanted`. Throws Error(data) naming the tensor or slice: absent, of another shape or dtype,
+/// damaged; the views then hold anything.
+void load(runtime::Files& files, const std::string& step_directory, const Manifest& manifest,
+          std::span<const TensorSlice> wanted);
+
+struct Loaded {
+  int64_t step = 0;
+  Manifest manifest;
+};
+
+/// Collective; the same step on every rank. Tries the newest step first; when any rank cannot load it, all step back to
+/// the one before, and the first rank logs why. Nothing when there is no checkpoint; Error(data) when none is good.
+std::optional<Loaded> load_newest(runtime::Files& files, runtime::Communicator& communicator,
+                                  const std::string& checkpoints_directory, std::span<const TensorSlice> wanted);
+
+}  // namespace trireme::checkpoint

@@ -1,0 +1,33 @@
+// Saves a step: every rank writes its slices, then one rename makes the step exist. At every instant before that rename
+// the older checkpoints are all there is; after it the new one is whole and durable.
+#pragma once
+
+#include <boost/json/object.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "checkpoint/tensor_slice.h"
+#include "runtime/communicator.h"
+#include "runtime/files.h"
+
+namespace trireme::checkpoint {
+
+/// Equal on all ranks, but for the slices.
+struct SaveRequest {
+  std::string checkpoints_directory;
+  int64_t step = 0;
+  std::string run_id;
+  int64_t attempt = 0;
+  boost::json::object layout;       ///< where and how the step was made: mesh, options, paths; never compared
+  boost::json::object state;        ///< what training goes on from; `checkpoint diff` compares all of it
+  std::vector<TensorSlice> slices;  ///< those that this rank writes; together the ranks cover each tensor once
+};
+
+/// Collective and synchronous. When any rank fails, all throw Error(io) with the reason of the one that failed, the
+/// unfinished directory is gone and older checkpoints are as they were. A step that is already saved and good is such
+/// a failure; one that is saved but damaged is replaced. Sweeps what earlier attempts left unfinished.
+void save(runtime::Files& files, runtime::Communicator& communicator, const SaveRequest& request);
+
+}  // namespace trireme::checkpoint
