@@ -16,15 +16,18 @@ using runtime::Communicator;
 using runtime::Error;
 using runtime::ErrorKind;
 
+/// Which ranks a command is made for.
+enum class Ranks { one, any, all_of_the_job };
+
 struct Command {
   std::string name;
   std::string summary;
-  bool alone;
+  Ranks ranks;
   std::function<Invocation(const std::vector<std::string>&)> parse;
 };
 
 template <typename Options>
-Command command(bool alone, int (*run)(const Options&, Communicator&)) {
+Command command(Ranks ranks, int (*run)(const Options&, Communicator&)) {
   Options defaults;
   const OptionTable table = option_table(defaults);
   const auto parse = [run](const std::vector<std::string>& words) -> Invocation {
@@ -35,7 +38,7 @@ Command command(bool alone, int (*run)(const Options&, Communicator&)) {
     check(*options);
     return {.text = {}, .run = [run, options](Communicator& world) { return run(*options, world); }, .command = {}};
   };
-  return {.name = table.command, .summary = table.summary, .alone = alone, .parse = parse};
+  return {.name = table.command, .summary = table.summary, .ranks = ranks, .parse = parse};
 }
 
 /// For a command of one rank, which needs no world.
@@ -45,10 +48,10 @@ int without_world(const Options& options, Communicator&) {
 }
 
 std::vector<Command> commands() {
-  return {command<PrepareOptions>(true, without_world<PrepareOptions, run_prepare>),
-          command<TrainOptions>(false, run_train), command<EvaluateOptions>(false, run_evaluate),
-          command<GenerateOptions>(true, without_world<GenerateOptions, run_generate>),
-          command<CheckpointOptions>(true, without_world<CheckpointOptions, run_checkpoint>)};
+  return {command<PrepareOptions>(Ranks::one, without_world<PrepareOptions, run_prepare>),
+          command<TrainOptions>(Ranks::all_of_the_job, run_train), command<EvaluateOptions>(Ranks::any, run_evaluate),
+          command<GenerateOptions>(Ranks::one, without_world<GenerateOptions, run_generate>),
+          command<CheckpointOptions>(Ranks::one, without_world<CheckpointOptions, run_checkpoint>)};
 }
 
 std::string program_help(const std::vector<Command>& all) {
@@ -84,7 +87,8 @@ Invocation parse_invocation(const std::vector<std::string>& words) {
     if (one.name != word) continue;
     Invocation invocation = one.parse({words.begin() + 1, words.end()});
     invocation.command = one.name;
-    invocation.alone = one.alone;
+    invocation.alone = one.ranks == Ranks::one;
+    invocation.writes_run = one.ranks == Ranks::all_of_the_job;
     return invocation;
   }
   refuse(word, all);

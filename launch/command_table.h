@@ -19,6 +19,8 @@ struct Invocation {
   std::string command;
   /// The command is made for one rank only.
   bool alone = false;
+  /// Ranks that do not see each other would all write one run directory.
+  bool writes_run = false;
 };
 
 /// `words` are the program's arguments without its name. Throws Error(usage).

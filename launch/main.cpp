@@ -1,5 +1,8 @@
 // The program: parse, init, run, and the one catch. Everything that goes wrong anywhere ends here as one line with rank
 // and host and as an exit code; the other ranks of the job are then ended too.
+#include <unistd.h>
+
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +16,7 @@
 #include "runtime/communicator.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
+#include "runtime/mpi_session.h"
 #include "runtime/openmp_waiting.h"
 
 namespace {
@@ -31,47 +35,71 @@ int rank_of_launcher() {
   return 0;
 }
 
+std::string host() {
+  std::array<char, 256> buffer{};
+  return gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "unknown host";
+}
+
 int print(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (!written) runtime::log_error("cannot write to standard output");
   return written ? 0 : kFailed;
 }
 
+/// The exit code of the exception that is being handled, after it has been logged. Of several ranks with the same story
+/// rank 0 tells it: the others wait a moment, in which rank 0 ends the job if it has failed too.
+int report(int rank, int world_size) {
+  if (rank != 0) std::this_thread::sleep_for(kPatience);
+  const std::string where = world_size > 1 ? " (on " + host() + ")" : "";
+  try {
+    throw;
+  } catch (const runtime::Error& error) {
+    runtime::log_error(error.what() + where);
+    return error.kind() == runtime::ErrorKind::usage ? kUsage : kFailed;
+  } catch (const std::bad_alloc&) {
+    runtime::log_error("out of memory" + where);
+  } catch (const std::exception& error) {
+    runtime::log_error(error.what() + where);
+  }
+  return kFailed;
+}
+
+/// Exceptions are caught while the session lives: it ends the whole job, not only this rank.
 int run(const launch::Invocation& invocation) {
-  const auto world = runtime::solo_communicator();
-  runtime::set_log_rank(world->rank(), world->size());
-  if (invocation.alone && world->size() > 1)
-    throw runtime::Error(runtime::ErrorKind::usage, invocation.command + " runs on one rank, got " +
-                                                        std::to_string(world->size()) +
-                                                        "; start it without mpirun or srun");
-  return invocation.run(*world);
+  runtime::MpiSession session;
+  runtime::Communicator& world = session.world();
+  runtime::set_log_rank(world.rank(), world.size());
+  try {
+    if (invocation.writes_run) runtime::check_launcher_size(world.size());
+    if (invocation.alone && world.size() > 1)
+      throw runtime::Error(runtime::ErrorKind::usage, invocation.command + " runs on one rank, got " +
+                                                          std::to_string(world.size()) +
+                                                          "; start it without mpirun or srun");
+    return invocation.run(world);
+  } catch (...) {
+    const int code = report(world.rank(), world.size());
+    if (world.size() == 1) return code;
+    session.abort(code);
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   runtime::restart_with_short_openmp_spin(argv);
+  const int rank = rank_of_launcher();
   launch::Invocation invocation;
   try {
     invocation = launch::parse_invocation({argv + 1, argv + argc});
-  } catch (const runtime::Error& error) {
-    // All ranks were given the same words: rank 0 says it, the others stay until the launcher ends them for its sake.
-    if (rank_of_launcher() == 0)
-      runtime::log_error(error.what());
-    else
-      std::this_thread::sleep_for(kPatience);
+  } catch (...) {
+    if (rank == 0) return report(0, 1);
+    std::this_thread::sleep_for(kPatience);  // all ranks were given the same words; mpirun must not end rank 0 first
     return kUsage;
   }
-  if (!invocation.text.empty()) return rank_of_launcher() == 0 ? print(invocation.text) : 0;
+  if (!invocation.text.empty()) return rank == 0 ? print(invocation.text) : 0;
   try {
     return run(invocation);
-  } catch (const runtime::Error& error) {
-    runtime::log_error(error.what());
-    return error.kind() == runtime::ErrorKind::usage ? kUsage : kFailed;
-  } catch (const std::bad_alloc&) {
-    runtime::log_error("out of memory");
-  } catch (const std::exception& error) {
-    runtime::log_error(error.what());
+  } catch (...) {  // MPI that does not start
+    return report(rank, 1);
   }
-  return kFailed;
 }

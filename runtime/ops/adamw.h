@@ -20,7 +20,7 @@ struct AdamWStep {
 
 /// g = gradient_scale * gradient; m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2;
 /// parameter -= learning_rate * (mhat / (sqrt(vhat) + epsilon) + weight_decay * parameter); gradient := 0 for the next
-/// step. All (n) fp32.
+/// step. All (n) fp32. One pass: 17 n flops, 32 n bytes.
 struct AdamWViews {
   View parameter;
   View gradient;

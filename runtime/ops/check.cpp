@@ -14,4 +14,11 @@ void check_operand(std::string_view op, std::string_view operand, const ConstVie
                                        std::string(name(dtype)));
 }
 
+void check_rank(std::string_view op, std::string_view operand, const ConstView& view, int rank) {
+  if (view.shape.rank() == rank) return;
+  throw Error(ErrorKind::internal, std::string(op) + ": " + std::string(operand) + " is " + to_string(view.shape) +
+                                       " " + std::string(name(view.dtype)) + ", expected " + std::to_string(rank) +
+                                       (rank == 1 ? " axis" : " axes"));
+}
+
 }  // namespace trireme::runtime

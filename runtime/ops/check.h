@@ -11,4 +11,7 @@ namespace trireme::runtime {
 void check_operand(std::string_view op, std::string_view operand, const ConstView& view, DType dtype,
                    const Shape& shape);
 
+/// Throws Error(internal): "layer_norm_forward: residual is (4, 3, 8) fp32, expected 2 axes".
+void check_rank(std::string_view op, std::string_view operand, const ConstView& view, int rank);
+
 }  // namespace trireme::runtime

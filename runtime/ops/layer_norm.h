@@ -9,6 +9,7 @@ namespace trireme::runtime {
 /// sum = residual + branch; y = (sum - mean) * rstd * weight + bias, rstd = 1 / sqrt(variance + epsilon), per row.
 /// residual, branch, sum, y (N, C); weight, bias (C); mean, rstd (N) fp32 are saved for backward.
 /// Without a branch (absent, and sum absent too) the residual itself is normalised. sum may be residual.
+/// 9 N C flops, 4 (4 N C + 2 C + 2 N) bytes; without a branch 8 N C flops, 4 (2 N C + 2 C + 2 N) bytes.
 struct LayerNormForward {
   ConstView residual;
   ConstView branch;
@@ -23,7 +24,8 @@ struct LayerNormForward {
 void layer_norm_forward(Stream& stream, const LayerNormForward& args);
 
 /// dx = dresidual + d(norm)/d(sum)^T dy (dresidual may be absent: then without it, or dx itself); dweight, dbias (C)
-/// accumulate. dx is the gradient of residual and of branch alike. sum is what was normalised.
+/// accumulate. dx is the gradient of residual and of branch alike. sum is what was normalised. The same bits for any
+/// thread count. 14 N C flops, 4 (4 N C + 5 C + 2 N) bytes; without dresidual one N C less of each.
 struct LayerNormBackward {
   ConstView dy;
   ConstView sum;

@@ -1,5 +1,8 @@
 #include "data/prepare.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "data/token_dataset.h"
 #include "tests/data/failing_files.h"
 #include "tests/data/prepared_text.h"

@@ -1,6 +1,6 @@
 #include "data/token_shard.h"
 
-#include <cmath>
+#include <cstdlib>
 #include <random>
 
 #include "data/token_shard_writer.h"
@@ -124,6 +124,21 @@ TEST(TokenShard, AFlippedTokenIsFoundInItsBlockAlone) {
   expect_contains(error_of(ErrorKind::data, [&] { shard.read(block_tokens - 49, ids); }), {path, "block 1", "damaged"});
 }
 
+TEST(TokenShard, DocumentEndsAndHashesAreCheckedAtOpening) {
+  const tests::TemporaryDirectory directory;
+  const std::string path = directory / "a.h5";
+  write_shard(path, random_ids(3000, 257), 257);
+  const std::string bytes = read_file(path);
+  for (const std::string dataset : {"/doc_ends", "/block_xxh3"}) {
+    std::string damaged = bytes;
+    write_file(path, bytes);
+    damaged[static_cast<size_t>(runtime::H5Reader(path).dataset(dataset).offset_bytes + 3)] ^= 1;
+    write_file(path, damaged);
+    expect_contains(error_of(ErrorKind::data, [&] { TokenShard(runtime::real_files(), path, {}); }),
+                    {path, "content digest", "damaged"});
+  }
+}
+
 TEST(TokenShard, AShortenedFileIsRefusedAtAnyLength) {
   const tests::TemporaryDirectory directory;
   const std::string path = directory / "a.h5";
@@ -137,12 +152,9 @@ TEST(TokenShard, AShortenedFileIsRefusedAtAnyLength) {
   refusal(path);
 }
 
-TEST(TokenShard, AFlippedByteAnywhereIsRefusedOrWithoutEffect) {
-  // Some bytes of a file mean nothing (padding, free space); no flip may change a single token.
-  const tests::TemporaryDirectory directory;
-  const std::string path = directory / "a.h5";
-  const std::vector<int32_t> ids = random_ids(300, 257);
-  write_shard(path, ids, 257);
+/// Flips a bit in every third byte of the shard in turn: the number of flips that were refused, or -1 when one gave
+/// other tokens or a message without the file's name.
+int64_t refused_flips(const std::string& path, const std::vector<int32_t>& ids) {
   const std::string bytes = read_file(path);
   int64_t refused = 0;
   for (size_t at = 0; at < bytes.size(); at += 3) {
@@ -150,13 +162,25 @@ TEST(TokenShard, AFlippedByteAnywhereIsRefusedOrWithoutEffect) {
     damaged[at] ^= 0x10;
     write_file(path, damaged);
     try {
-      ASSERT_EQ(read_shard(path), ids) << "byte " << at;
+      if (read_shard(path) != ids) return -1;
     } catch (const Error& error) {
-      ASSERT_NE(std::string(error.what()).find(path), std::string::npos) << error.what();
+      if (std::string(error.what()).find(path) == std::string::npos) return -1;
       ++refused;
     }
   }
-  EXPECT_GE(refused, static_cast<int64_t>(ids.size()) * 2 / 3);  // at least every byte of the tokens, by threes
+  return refused;
+}
+
+TEST(TokenShard, AFlippedByteAnywhereIsRefusedOrWithoutEffect) {
+  // Some bytes of a file mean nothing (padding, free space); no flip may change a single token. At least all flips in
+  // tokens are refused. In a process of its own that ends without a look for leaks: HDF5 1.10 loses the memory of an
+  // object header that it cannot decode.
+  const tests::TemporaryDirectory directory;
+  const std::string path = directory / "a.h5";
+  const std::vector<int32_t> ids = random_ids(300, 257);
+  write_shard(path, ids, 257);
+  EXPECT_EXIT(std::_Exit(refused_flips(path, ids) >= static_cast<int64_t>(ids.size()) * 2 / 3 ? 0 : 1),
+              testing::ExitedWithCode(0), "");
 }
 
 /// A shard written by hand with one header line changed.

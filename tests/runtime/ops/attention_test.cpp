@@ -135,8 +135,8 @@ TEST_P(Attention, CachedStepsMatchTheWholeSequence) {
     for (int64_t b = 0; b < B; ++b) {
       for (int64_t i = 0; i < step * H * D; ++i) wanted.push_back(expected[(b * T + past) * H * D + i]);
     }
-    // The same sums in another order, in fp32.
-    ASSERT_LE(relative_error(y, wanted), 1e-6) << "past " << past << " step " << step;
+    // The same sums in another order, in fp32: about sqrt(D) * 6e-8 in a score, which exp hands on; seen: 1.05e-6.
+    ASSERT_LE(relative_error(y, wanted), 5e-6) << "past " << past << " step " << step;
     if (past + step == T) break;
   }
   for (int64_t t = 0; t < T; ++t) {

@@ -1,0 +1,63 @@
+#include "runtime/ops/dropout_cpu.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/ops/philox_lanes.h"
+#include "runtime/simd.h"
+
+namespace trireme::runtime::cpu {
+namespace {
+
+/// The channels of one position of one sample.
+struct Row {
+  const float* x;
+  float* y;
+  int64_t C;
+  PhiloxCounter counter;  ///< with word 0 free for channel / 4
+};
+
+constexpr int64_t kBlock = 4 * kPhiloxLanes;  // channels decided by one call of philox_lanes
+
+TRIREME_SIMD void drop_row(const Row& row, PhiloxKey key, float probability) {
+  const float scale = 1 / (1 - probability);
+  for (int64_t begin = 0; begin < row.C; begin += kBlock) {
+    PhiloxLanes words;
+    for (int64_t i = 0; i < kPhiloxLanes; ++i) {
+      words[0][i] = static_cast<uint32_t>(begin / 4 + i);
+      for (size_t word = 1; word < 4; ++word) words[word][i] = row.counter[word];
+    }
+    philox_lanes(words, key);
+    float factor[kBlock];
+    for (int64_t i = 0; i < kPhiloxLanes; ++i) {
+      for (int64_t word = 0; word < 4; ++word) {
+        factor[4 * i + word] = unit_float(words[word][i]) >= probability ? scale : 0;
+      }
+    }
+    const int64_t count = std::min(kBlock, row.C - begin);
+#pragma omp simd
+    for (int64_t c = 0; c < count; ++c) row.y[begin + c] = row.x[begin + c] * factor[c];
+  }
+}
+
+}  // namespace
+
+void dropout(const DropoutSite& site, ConstView samples, ConstView x, View y) {
+  if (site.probability == 0) {
+    if (y.data != x.data) std::memcpy(y.data, x.data, static_cast<size_t>(x.bytes()));
+    return;
+  }
+  const int64_t T = x.shape[1];
+  const int64_t C = x.shape[2];
+  const int64_t rows = x.shape[0] * T;
+#pragma omp parallel for schedule(static)
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto sample = static_cast<uint64_t>(samples.as<int64_t>()[row / T]);
+    const PhiloxCounter counter = {0, static_cast<uint32_t>(row % T),
+                                   site.site | static_cast<uint32_t>(sample & 0xffff) << 16,
+                                   static_cast<uint32_t>(sample >> 16)};
+    drop_row({x.as<float>() + row * C, y.as<float>() + row * C, C, counter}, philox_key(site.seed), site.probability);
+  }
+}
+
+}  // namespace trireme::runtime::cpu

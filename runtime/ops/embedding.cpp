@@ -1,0 +1,64 @@
+#include "runtime/ops/embedding.h"
+
+#include "runtime/ops/check.h"
+#include "runtime/ops/embedding_cpu.h"
+
+namespace trireme::runtime {
+
+void embedding_forward(Stream& stream, const EmbeddingForward& args) {
+  constexpr std::string_view op = "embedding_forward";
+  check_rank(op, "token_table", args.token_table, 2);
+  check_rank(op, "tokens", args.tokens, 1);
+  const int64_t N = args.tokens.shape[0];
+  const int64_t V = args.token_table.shape[0];
+  const int64_t C = args.token_table.shape[1];
+  const bool with_positions = !args.position_table.absent();
+  check_operand(op, "tokens", args.tokens, DType::i32, {N});
+  check_operand(op, "token_table", args.token_table, DType::fp32, {V, C});
+  if (with_positions) {
+    check_rank(op, "position_table", args.position_table, 2);
+    check_operand(op, "positions", args.positions, DType::i32, {N});
+    check_operand(op, "position_table", args.position_table, DType::fp32, {args.position_table.shape[0], C});
+  }
+  check_operand(op, "y", args.y, DType::fp32, {N, C});
+
+  const int64_t bytes = with_positions ? 4 * (2 * N + 3 * N * C) : 4 * (N + 2 * N * C);
+  stream.dispatch({.op = op, .flops = with_positions ? N * C : 0, .bytes = bytes});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::embedding_forward(args);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+void embedding_backward(Stream& stream, const EmbeddingBackward& args) {
+  constexpr std::string_view op = "embedding_backward";
+  check_rank(op, "dtoken_table", args.dtoken_table, 2);
+  check_rank(op, "tokens", args.tokens, 1);
+  const int64_t N = args.tokens.shape[0];
+  const int64_t V = args.dtoken_table.shape[0];
+  const int64_t C = args.dtoken_table.shape[1];
+  const bool with_positions = !args.dposition_table.absent();
+  check_operand(op, "tokens", args.tokens, DType::i32, {N});
+  check_operand(op, "dtoken_table", args.dtoken_table, DType::fp32, {V, C});
+  if (with_positions) {
+    check_rank(op, "dposition_table", args.dposition_table, 2);
+    check_operand(op, "positions", args.positions, DType::i32, {N});
+    check_operand(op, "dposition_table", args.dposition_table, DType::fp32, {args.dposition_table.shape[0], C});
+  }
+  check_operand(op, "dy", args.dy, DType::fp32, {N, C});
+
+  const int64_t tables = with_positions ? 2 : 1;
+  stream.dispatch({.op = op, .flops = tables * N * C, .bytes = 4 * (tables * N + N * C + tables * 2 * N * C)});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::embedding_backward(args);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+}  // namespace trireme::runtime

@@ -1,0 +1,63 @@
+#include "runtime/ops/layer_norm.h"
+
+#include "runtime/ops/check.h"
+#include "runtime/ops/layer_norm_cpu.h"
+
+namespace trireme::runtime {
+
+void layer_norm_forward(Stream& stream, const LayerNormForward& args) {
+  constexpr std::string_view op = "layer_norm_forward";
+  check_rank(op, "residual", args.residual, 2);
+  const int64_t N = args.residual.shape[0];
+  const int64_t C = args.residual.shape[1];
+  const bool with_branch = !args.branch.absent();
+  check_operand(op, "residual", args.residual, DType::fp32, {N, C});
+  // Without a branch there is no sum to write either: a sum that nobody fills would be read as garbage in backward.
+  check_operand(op, "branch", args.branch, DType::fp32, with_branch ? Shape{N, C} : Shape{});
+  check_operand(op, "sum", args.sum, DType::fp32, with_branch ? Shape{N, C} : Shape{});
+  check_operand(op, "weight", args.weight, DType::fp32, {C});
+  check_operand(op, "bias", args.bias, DType::fp32, {C});
+  check_operand(op, "y", args.y, DType::fp32, {N, C});
+  check_operand(op, "mean", args.mean, DType::fp32, {N});
+  check_operand(op, "rstd", args.rstd, DType::fp32, {N});
+
+  stream.dispatch(
+      {.op = op, .flops = (with_branch ? 9 : 8) * N * C, .bytes = 4 * ((with_branch ? 4 : 2) * N * C + 2 * C + 2 * N)});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::layer_norm_forward(args);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+void layer_norm_backward(Stream& stream, const LayerNormBackward& args) {
+  constexpr std::string_view op = "layer_norm_backward";
+  check_rank(op, "dy", args.dy, 2);
+  const int64_t N = args.dy.shape[0];
+  const int64_t C = args.dy.shape[1];
+  const bool with_residual = !args.dresidual.absent();
+  check_operand(op, "dy", args.dy, DType::fp32, {N, C});
+  check_operand(op, "sum", args.sum, DType::fp32, {N, C});
+  check_operand(op, "weight", args.weight, DType::fp32, {C});
+  check_operand(op, "mean", args.mean, DType::fp32, {N});
+  check_operand(op, "rstd", args.rstd, DType::fp32, {N});
+  if (with_residual) check_operand(op, "dresidual", args.dresidual, DType::fp32, {N, C});
+  check_operand(op, "dx", args.dx, DType::fp32, {N, C});
+  check_operand(op, "dweight", args.dweight, DType::fp32, {C});
+  check_operand(op, "dbias", args.dbias, DType::fp32, {C});
+
+  stream.dispatch({.op = op,
+                   .flops = (with_residual ? 14 : 13) * N * C,
+                   .bytes = 4 * ((with_residual ? 4 : 3) * N * C + 5 * C + 2 * N)});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::layer_norm_backward(args);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+}  // namespace trireme::runtime

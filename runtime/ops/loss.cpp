@@ -1,0 +1,74 @@
+#include "runtime/ops/loss.h"
+
+#include "runtime/ops/check.h"
+#include "runtime/ops/loss_cpu.h"
+
+namespace trireme::runtime {
+
+void loss_partials(Stream& stream, ConstView logits, ConstView targets, int64_t vocabulary_begin, View partials) {
+  constexpr std::string_view op = "loss_partials";
+  check_rank(op, "logits", logits, 2);
+  const int64_t N = logits.shape[0];
+  const int64_t V_local = logits.shape[1];
+  check_operand(op, "logits", logits, DType::fp32, {N, V_local});
+  check_operand(op, "targets", targets, DType::i32, {N});
+  check_operand(op, "partials", partials, DType::fp32, {N, 3});
+
+  stream.dispatch({.op = op, .flops = 4 * N * V_local, .bytes = 4 * (N * V_local + N + 3 * N)});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::loss_partials(logits, targets, vocabulary_begin, partials);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+void loss_combine(Stream& stream, Communicator& group, ConstView targets, View partials, View totals, Arena& scratch) {
+  constexpr std::string_view op = "loss_combine";
+  check_rank(op, "targets", targets, 1);
+  const int64_t N = targets.shape[0];
+  const int64_t P = group.size();
+  check_operand(op, "targets", targets, DType::i32, {N});
+  check_operand(op, "partials", partials, DType::fp32, {N, 3});
+  check_operand(op, "totals", totals, DType::fp64, {2});
+
+  const ArenaFrame frame(scratch);
+  ConstView gathered;  // absent when alone: the partials are combined already
+  if (P > 1) {
+    const View all = scratch.allocate(DType::fp32, {P, N, 3});
+    group.all_gather(partials, all).wait();
+    gathered = all;
+  }
+  // Merging costs 6 flops a rank and token, the sums 4 a token.
+  stream.dispatch({.op = op, .flops = N * ((P > 1 ? 6 * P : 0) + 4), .bytes = (P > 1 ? 12 * P * N : 0) + 16 * N + 32});
+  switch (stream.device()) {
+    case Device::cpu:
+      if (P > 1) cpu::loss_merge(gathered, partials);
+      cpu::loss_total(partials, targets, totals);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+void loss_gradient(Stream& stream, ConstView partials, ConstView targets, int64_t vocabulary_begin, View logits) {
+  constexpr std::string_view op = "loss_gradient";
+  check_rank(op, "logits", logits, 2);
+  const int64_t N = logits.shape[0];
+  const int64_t V_local = logits.shape[1];
+  check_operand(op, "partials", partials, DType::fp32, {N, 3});
+  check_operand(op, "targets", targets, DType::i32, {N});
+  check_operand(op, "logits", logits, DType::fp32, {N, V_local});
+
+  stream.dispatch({.op = op, .flops = 3 * N * V_local, .bytes = 4 * (2 * N * V_local + 3 * N + N)});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::loss_gradient(partials, targets, vocabulary_begin, logits);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
+}  // namespace trireme::runtime

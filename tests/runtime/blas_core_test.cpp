@@ -1,0 +1,36 @@
+#include "runtime/blas_core.h"
+
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace trireme::runtime {
+namespace {
+
+TEST(BlasCore, FallBackOnANewProcessorIsReplaced) {
+  EXPECT_EQ(better_blas_core("Prescott", {.avx2 = true, .avx512 = true}), "SkylakeX");
+  EXPECT_EQ(better_blas_core("Prescott", {.avx2 = true, .avx512 = false}), "Haswell");
+  EXPECT_EQ(better_blas_core("Prescott", {.avx2 = false, .avx512 = false}), std::nullopt);
+}
+
+TEST(BlasCore, AChoiceThatFitsStays) {
+  for (const char* chosen : {"Haswell", "Zen", "SkylakeX", "Cooperlake"}) {
+    EXPECT_EQ(better_blas_core(chosen, {.avx2 = true, .avx512 = true}), std::nullopt) << chosen;
+  }
+}
+
+TEST(BlasCore, TheUsersChoiceStays) {
+  const char* before = std::getenv("OPENBLAS_CORETYPE");
+  const std::string kept = before == nullptr ? "" : before;
+  setenv("OPENBLAS_CORETYPE", "Prescott", 1);
+  EXPECT_EQ(wanted_blas_core(), std::nullopt);
+  unsetenv("OPENBLAS_CORETYPE");
+  // AVX-512 without AVX2 does not exist.
+  EXPECT_TRUE(vector_support().avx2 || !vector_support().avx512);
+  if (before != nullptr) setenv("OPENBLAS_CORETYPE", kept.c_str(), 1);
+}
+
+}  // namespace
+}  // namespace trireme::runtime

@@ -1,0 +1,151 @@
+#include "runtime/ops/dropout.h"
+
+#include "runtime/philox.h"
+#include "tests/reference/op_runs.h"
+
+namespace trireme::runtime {
+namespace {
+
+using tests::poisoned;
+using tests::same_bits;
+using tests::Tensor;
+
+/// The header's rule, one element at a time.
+bool kept(const DropoutSite& site, int64_t sample, int64_t position, int64_t channel) {
+  const auto index = static_cast<uint64_t>(sample);
+  const PhiloxCounter counter = {static_cast<uint32_t>(channel / 4), static_cast<uint32_t>(position),
+                                 site.site | static_cast<uint32_t>(index & 0xffff) << 16,
+                                 static_cast<uint32_t>(index >> 16)};
+  const PhiloxCounter words = philox(counter, philox_key(site.seed));
+  return unit_float(words[static_cast<size_t>(channel % 4)]) >= site.probability;
+}
+
+struct Case {
+  DropoutSite site;
+  Tensor<int64_t> samples;
+  Tensor<float> x;
+  Tensor<float> y;
+
+  Case(tests::Random& random, Shape shape, float probability)
+      : site{.seed = static_cast<uint64_t>(random.below(INT64_MAX)),
+             .site = static_cast<uint16_t>(random.below(65536)),
+             .probability = probability},
+        samples({shape[0]}),
+        x(random.normals(shape)),
+        y(poisoned(shape)) {
+    for (int64_t& sample : samples.values) sample = random.below(int64_t{1} << 48);
+  }
+  void run() {
+    Stream stream(Device::cpu);
+    dropout(stream, site, samples.view(), x.view(), y.view());
+  }
+};
+
+TEST(Dropout, FollowsTheCounterLayout) {
+  tests::Random random;
+  for (const int64_t C : {1, 4, 7, 64, 65, 130}) {
+    Case given(random, {3, 5, C}, 0.3f);
+    given.run();
+    for (int64_t i = 0; i < given.x.size(); ++i) {
+      const bool keep = kept(given.site, given.samples[i / C / 5], i / C % 5, i % C);
+      // Bit for bit: one multiplication by the rounded factor.
+      EXPECT_EQ(given.y[i], keep ? given.x[i] * (1 / (1 - 0.3f)) : 0.0f) << "element " << i << " of C " << C;
+    }
+  }
+}
+
+TEST(Dropout, ProbabilityZeroIsACopy) {
+  tests::Random random;
+  Case given(random, {2, 3, 7}, 0);
+  given.run();
+  EXPECT_TRUE(same_bits(given.x, given.y));
+}
+
+TEST(Dropout, InPlaceAndSplitBySequenceGiveTheSame) {
+  tests::Random random;
+  Case given(random, {4, 3, 70}, 0.5f);
+  given.run();
+  Case again = given;
+  Stream stream(Device::cpu);
+  for (int64_t b = 0; b < 4; ++b) {
+    dropout(stream, again.site, again.samples.view().rows(b, 1), again.x.view().rows(b, 1), again.x.view().rows(b, 1));
+  }
+  EXPECT_TRUE(same_bits(again.x, given.y));
+}
+
+TEST(Dropout, ThreadsGiveTheSameBits) {
+  tests::Random random;
+  Case given(random, {3, 7, 50}, 0.1f);
+  Case alone = given;
+  {
+    const tests::Threads one(1);
+    alone.run();
+  }
+  const tests::Threads two(2);
+  given.run();
+  EXPECT_TRUE(same_bits(alone.y, given.y));
+}
+
+TEST(Dropout, KeepsTheStatedShare) {
+  tests::Random random;
+  for (const float probability : {0.1f, 0.5f, 0.9f}) {
+    Case given(random, {4, 256, 256}, probability);
+    std::ranges::fill(given.x.values, 1.0f);
+    given.run();
+    double zeros = 0;
+    for (const float value : given.y.values) zeros += value == 0;
+    const auto n = static_cast<double>(given.y.size());
+    // Six standard deviations of the binomial: one run in 5e8 fails by chance.
+    EXPECT_NEAR(zeros / n, probability, 6 * std::sqrt(probability * (1 - probability) / n));
+  }
+}
+
+TEST(Dropout, SitesAndSeedsDiffer) {
+  tests::Random random;
+  Case given(random, {1, 4, 64}, 0.5f);
+  Case other_site = given;
+  other_site.site.site ^= 1;
+  Case other_seed = given;
+  other_seed.site.seed ^= uint64_t{1} << 40;
+  for (Case* run : {&given, &other_site, &other_seed}) run->run();
+  EXPECT_FALSE(same_bits(given.y, other_site.y));
+  EXPECT_FALSE(same_bits(given.y, other_seed.y));
+}
+
+TEST(Dropout, NotFiniteInputsShowEvenWhereDropped) {
+  tests::Random random;
+  Case given(random, {1, 4, 64}, 0.5f);
+  std::ranges::fill(given.x.values, INFINITY);
+  given.run();
+  for (const float value : given.y.values) EXPECT_FALSE(std::isfinite(value));
+}
+
+TEST(Dropout, DryCostsWhatCpuCosts) {
+  tests::Random random;
+  for (const float probability : {0.0f, 0.5f}) {
+    Case given(random, {2, 3, 7}, probability);
+    Stream cpu(Device::cpu);
+    Stream dry(Device::dry);
+    dropout(cpu, given.site, given.samples.view(), given.x.view(), given.y.view());
+    dropout(dry, given.site, tests::dry_view({2}, DType::i64), tests::dry_view({2, 3, 7}), tests::dry_view({2, 3, 7}));
+    tests::expect_cost(cpu, dry, {.op = "dropout", .flops = 2 * 3 * 7, .bytes = 8 * 2 * 3 * 7 + 8 * 2});
+  }
+}
+
+TEST(Dropout, WrongOperandsAreNamed) {
+  tests::Random random;
+  Case given(random, {2, 3, 7}, 0.5f);
+  Stream stream(Device::cpu);
+  const auto message = [&](const DropoutSite& site, ConstView samples, ConstView x) {
+    return tests::error_message([&] { dropout(stream, site, samples, x, given.y.view()); });
+  };
+  EXPECT_EQ(message(given.site, given.samples.view().rows(0, 1), given.x.view()),
+            "dropout: samples is (1) i64, expected (2) i64");
+  EXPECT_EQ(message(given.site, given.samples.view(), given.x.view().reshaped({6, 7})),
+            "dropout: x is (6, 7) fp32, expected 3 axes");
+  EXPECT_EQ(message({.probability = 1}, given.samples.view(), given.x.view()),
+            "dropout: probability is 1.000000, expected [0, 1)");
+}
+
+}  // namespace
+}  // namespace trireme::runtime

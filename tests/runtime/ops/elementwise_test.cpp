@@ -1,0 +1,258 @@
+#include "runtime/ops/elementwise.h"
+
+#include <numbers>
+
+#include "runtime/philox.h"
+#include "tests/reference/op_runs.h"
+
+namespace trireme::runtime {
+namespace {
+
+using tests::poisoned;
+using tests::same_bits;
+using tests::Tensor;
+
+TEST(Fill, WritesBothDtypes) {
+  Stream stream(Device::cpu);
+  for (const int64_t n : {1, 15, 4096 + 3, 10000}) {
+    Tensor<float> y = poisoned({n});
+    Tensor<double> y64({n}, NAN);
+    fill(stream, y.view(), 0.1);
+    fill(stream, y64.view(), 0.1);
+    EXPECT_EQ(y.values, std::vector<float>(static_cast<size_t>(n), 0.1f));
+    EXPECT_EQ(y64.values, std::vector<double>(static_cast<size_t>(n), 0.1));
+  }
+}
+
+TEST(Add, IsTheRoundedSumAlsoInPlace) {
+  tests::Random random;
+  for (const Shape& shape : {Shape{1}, Shape{3, 5}, Shape{2, 3, 1000}}) {
+    Tensor<float> a = random.normals(shape);
+    Tensor<float> b = random.normals(shape);
+    Tensor<float> y = poisoned(shape);
+    Stream stream(Device::cpu);
+    add(stream, a.view(), b.view(), y.view());
+    // One addition is rounded once, in float64 and then in fp32 alike: equal to the bit.
+    for (int64_t i = 0; i < y.size(); ++i) {
+      EXPECT_EQ(y[i], static_cast<float>(static_cast<double>(a[i]) + static_cast<double>(b[i])));
+    }
+    Tensor<float> left = a;
+    add(stream, left.view(), b.view(), left.view());
+    EXPECT_TRUE(same_bits(left, y));
+    add(stream, a.view(), b.view(), b.view());
+    EXPECT_TRUE(same_bits(b, y));
+  }
+}
+
+double sum_of_squares(const Tensor<float>& x, double start = 0) {
+  Tensor<double> total({1}, start);
+  Stream stream(Device::cpu);
+  add_sum_of_squares(stream, x.view(), total.view());
+  return total[0];
+}
+
+TEST(SumOfSquares, MatchesFloat64AndAccumulates) {
+  tests::Random random;
+  for (const int64_t n : {1, 15, 4096, 4097, 100003}) {
+    const Tensor<float> x = random.normals({n}, 1e-3f);
+    double expected = 7;
+    for (const float value : x.values) expected += static_cast<double>(value) * value;
+    // Both sum in fp64, in another order: 1e-16 for each of at most 1e5 terms.
+    EXPECT_NEAR(sum_of_squares(x, 7), expected, 1e-11 * expected) << n;
+  }
+}
+
+TEST(SumOfSquares, ThreadsAndSplitsAtBlocksGiveTheSameBits) {
+  tests::Random random;
+  const int64_t n = 4096 * 4 + 77;
+  Tensor<float> x = random.normals({n});
+  const tests::Threads two(2);
+  const double together = sum_of_squares(x);
+  const tests::Threads one(1);
+  EXPECT_EQ(sum_of_squares(x), together);
+  Tensor<double> total({1});
+  Stream stream(Device::cpu);
+  add_sum_of_squares(stream, x.view().rows(0, 4096), total.view());
+  add_sum_of_squares(stream, x.view().rows(4096, n - 4096), total.view());
+  EXPECT_EQ(total[0], together);
+}
+
+TEST(SumOfSquares, MoreBlocksThanFitOneRound) {
+  const int64_t n = 4096 * 4096 + 5;
+  const Tensor<float> x({n}, 0.5f);
+  EXPECT_EQ(sum_of_squares(x), 0.25 * static_cast<double>(n));  // exact: multiples of 1/4 below 2^53
+}
+
+TEST(SumOfSquares, IsFiniteExactlyWhenItsInputIs) {
+  Tensor<float> x({100}, 3e38f);
+  EXPECT_TRUE(std::isfinite(sum_of_squares(x)));  // the squares overflow fp32
+  for (const float bad : {NAN, INFINITY, -INFINITY}) {
+    x[99] = bad;
+    EXPECT_FALSE(std::isfinite(sum_of_squares(x)));
+  }
+}
+
+constexpr NormalSource kSource = {.seed = 42, .name_hash = 0x0123456789abcdef, .standard_deviation = 0.02f};
+
+Tensor<float> normals(const NormalSource& source, int64_t begin, int64_t n) {
+  Tensor<float> y = poisoned({n});
+  Stream stream(Device::cpu);
+  fill_normal(stream, source, begin, y.view());
+  return y;
+}
+
+TEST(FillNormal, FollowsTheCounterLayout) {
+  const int64_t begin = (int64_t{1} << 34) - 6;  // element / 4 crosses 2^32, the border of the low counter word
+  const Tensor<float> y = normals(kSource, begin, 12);
+  std::vector<double> expected;
+  for (int64_t element = begin; element < begin + 12; ++element) {
+    const auto index = static_cast<uint64_t>(element / 4);
+    const PhiloxCounter words =
+        philox({static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32), 0x89abcdef, 0x01234567},
+               philox_key(kSource.seed));
+    const auto pair = static_cast<size_t>(element % 4 / 2 * 2);
+    const double radius = std::sqrt(-2 * std::log(1 - static_cast<double>(unit_float(words[pair]))));
+    const double angle = 2 * std::numbers::pi * unit_float(words[pair + 1]);
+    expected.push_back(0.02 * radius * (element % 2 == 0 ? std::cos(angle) : std::sin(angle)));
+  }
+  // The angle is rounded to fp32: 6 * 6e-8 absolute, and so its sine.
+  EXPECT_LE(tests::relative_error(y, expected), 1e-6);
+}
+
+TEST(FillNormal, SplitsAndThreadsGiveTheSameBits) {
+  const int64_t n = 1003;
+  Tensor<float> whole({n});
+  {
+    const tests::Threads one(1);
+    whole = normals(kSource, 5, n);
+  }
+  const tests::Threads two(2);
+  EXPECT_TRUE(same_bits(normals(kSource, 5, n), whole));
+  for (const int64_t cut : {1, 2, 63, 64, 500, 1002}) {
+    Tensor<float> parts = normals(kSource, 5, cut);
+    const Tensor<float> rest = normals(kSource, 5 + cut, n - cut);
+    parts.values.insert(parts.values.end(), rest.values.begin(), rest.values.end());
+    EXPECT_EQ(parts.values, whole.values) << "cut at " << cut;
+  }
+}
+
+TEST(FillNormal, HasTheMomentsOfANormal) {
+  tests::Random random;
+  const NormalSource source = {.seed = static_cast<uint64_t>(random.below(INT64_MAX)),
+                               .name_hash = static_cast<uint64_t>(random.below(INT64_MAX)),
+                               .standard_deviation = 2};
+  const int64_t n = 1 << 19;
+  const Tensor<float> y = normals(source, 0, n);
+  double mean = 0, square = 0, cube = 0, fourth = 0, neighbours = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const double z = y[i] / 2;
+    mean += z / n;
+    square += z * z / n;
+    cube += z * z * z / n;
+    fourth += z * z * z * z / n;
+    neighbours += z * y[(i + 1) % n] / 2 / n;
+  }
+  // Six standard deviations of each estimate, sqrt(var / n): var 1, 2, 15, 96 and 1 for a standard normal.
+  const auto bound = [n](double variance) { return 6 * std::sqrt(variance / static_cast<double>(n)); };
+  EXPECT_NEAR(mean, 0, bound(1));
+  EXPECT_NEAR(square, 1, bound(2));
+  EXPECT_NEAR(cube, 0, bound(15));
+  EXPECT_NEAR(fourth, 3, bound(96));
+  EXPECT_NEAR(neighbours, 0, bound(1));
+}
+
+TEST(FillNormal, UniformZeroIsFinite) {
+  const int64_t index = 14883995;  // found by search: here the first random word is 0x93, a uniform number of 0
+  ASSERT_EQ(unit_float(philox({static_cast<uint32_t>(index), 0, 0, 0}, philox_key(0))[0]), 0.0f);
+  const Tensor<float> y = normals({}, 4 * index, 4);
+  EXPECT_EQ(y[0], 0.0f);
+  EXPECT_EQ(y[1], 0.0f);
+  EXPECT_TRUE(std::isfinite(y[2]) && std::isfinite(y[3]));
+}
+
+TEST(FillNormal, NamesAndSeedsDiffer) {
+  const Tensor<float> y = normals(kSource, 0, 64);
+  NormalSource other = kSource;
+  other.name_hash ^= uint64_t{1} << 63;
+  EXPECT_FALSE(same_bits(normals(other, 0, 64), y));
+  other = kSource;
+  other.seed ^= uint64_t{1} << 63;
+  EXPECT_FALSE(same_bits(normals(other, 0, 64), y));
+}
+
+TEST(HostBorder, CopiesThereAndBack) {
+  tests::Random random;
+  const Tensor<float> x = random.normals({3, 7});
+  Tensor<float> device = poisoned({3, 7});
+  Tensor<float> back = poisoned({21});
+  Stream stream(Device::cpu);
+  copy_from_host(stream, std::as_bytes(std::span(x.values)), device.view());
+  copy_to_host(stream, device.view(), std::as_writable_bytes(std::span(back.values)));
+  EXPECT_EQ(back.values, x.values);
+}
+
+TEST(HostBorder, ScalarsAreRealOnCpuAndOneWhenDry) {
+  Tensor<double> values({3});
+  values.values = {2.5, -1, 1e300};
+  std::vector<double> host(3, NAN);
+  Stream cpu(Device::cpu);
+  read_scalars(cpu, values.view(), host);
+  EXPECT_EQ(host, values.values);
+  Stream dry(Device::dry);
+  read_scalars(dry, tests::dry_view({3}, DType::fp64), host);
+  EXPECT_EQ(host, (std::vector<double>{1, 1, 1}));
+}
+
+TEST(Elementwise, DryCostsWhatCpuCosts) {
+  tests::Random random;
+  const int64_t n = 21;
+  Tensor<float> x = random.normals({n});
+  Tensor<double> total({1});
+  std::vector<std::byte> host(4 * n);
+  std::vector<double> scalar(1);
+  Stream cpu(Device::cpu);
+  Stream dry(Device::dry);
+  const auto run = [&](Stream& stream, View y, View sum) {
+    fill(stream, y, 1);
+    add(stream, y, y, y);
+    add_sum_of_squares(stream, y, sum);
+    fill_normal(stream, kSource, 3, y);
+    read_scalars(stream, sum, scalar);
+    copy_to_host(stream, y, host);
+    copy_from_host(stream, host, y);
+  };
+  run(cpu, x.view(), total.view());
+  run(dry, tests::dry_view({n}), tests::dry_view({1}, DType::fp64));
+  tests::expect_cost(cpu, dry, {.op = "fill", .flops = 0, .bytes = 4 * n});
+  tests::expect_cost(cpu, dry, {.op = "add", .flops = n, .bytes = 12 * n});
+  tests::expect_cost(cpu, dry, {.op = "add_sum_of_squares", .flops = 2 * n, .bytes = 4 * n + 16});
+  tests::expect_cost(cpu, dry, {.op = "fill_normal", .flops = 4 * n, .bytes = 4 * n});
+  tests::expect_cost(cpu, dry, {.op = "read_scalars", .flops = 0, .bytes = 16});
+  tests::expect_cost(cpu, dry, {.op = "copy_to_host", .flops = 0, .bytes = 8 * n});
+  tests::expect_cost(cpu, dry, {.op = "copy_from_host", .flops = 0, .bytes = 8 * n});
+}
+
+TEST(Elementwise, WrongOperandsAreNamed) {
+  Tensor<float> x({21});
+  Tensor<int32_t> ids({21});
+  std::vector<double> host(2);
+  Stream stream(Device::cpu);
+  EXPECT_EQ(tests::error_message([&] { fill(stream, ids.view(), 1); }), "fill: y is (21) i32, expected (21) fp32");
+  EXPECT_EQ(tests::error_message([&] { add(stream, x.view(), x.view().rows(0, 20), x.view()); }),
+            "add: b is (20) fp32, expected (21) fp32");
+  EXPECT_EQ(tests::error_message([&] { add_sum_of_squares(stream, x.view(), x.view()); }),
+            "add_sum_of_squares: total is (21) fp32, expected (1) fp64");
+  EXPECT_EQ(tests::error_message([&] { fill_normal(stream, kSource, 0, ids.view()); }),
+            "fill_normal: y is (21) i32, expected (21) fp32");
+  EXPECT_EQ(tests::error_message([&] { fill_normal(stream, kSource, -4, x.view()); }),
+            "fill_normal: begin is -4, expected 0 or more");
+  EXPECT_EQ(tests::error_message([&] { read_scalars(stream, x.view(), host); }),
+            "read_scalars: values is (21) fp32, expected (2) fp64");
+  EXPECT_EQ(tests::error_message([&] { copy_from_host(stream, std::as_bytes(std::span(host)), x.view()); }),
+            "copy_from_host: host has 16 bytes, expected 84");
+  EXPECT_EQ(tests::error_message([&] { copy_to_host(stream, x.view(), std::as_writable_bytes(std::span(host))); }),
+            "copy_to_host: host has 16 bytes, expected 84");
+}
+
+}  // namespace
+}  // namespace trireme::runtime

@@ -1,0 +1,285 @@
+#include "runtime/ops/loss.h"
+
+#include "runtime/dry_communicator.h"
+#include "runtime/local_ranks.h"
+#include "tests/reference/loss.h"
+#include "tests/reference/op_runs.h"
+
+namespace trireme::runtime {
+namespace {
+
+using tests::poisoned;
+using tests::same_bits;
+using tests::Tensor;
+using tests::to_double;
+
+struct Case {
+  Tensor<float> logits;
+  Tensor<int32_t> targets;
+  Tensor<float> partials;
+  Tensor<double> totals;
+
+  Case(tests::Random& random, int64_t N, int64_t V, float scale = 3)
+      : logits(random.normals({N, V}, scale)),
+        targets(random.integers({N}, V)),
+        partials(poisoned({N, 3})),
+        totals({2}, 0) {}
+
+  /// The three ops alone; logits become the gradient.
+  void run() {
+    Stream stream(Device::cpu);
+    Arena scratch = Arena::host("scratch", 0);  // alone it takes nothing
+    const std::unique_ptr<Communicator> alone = solo_communicator();
+    loss_partials(stream, logits.view(), targets.view(), 0, partials.view());
+    loss_combine(stream, *alone, targets.view(), partials.view(), totals.view(), scratch);
+    loss_gradient(stream, partials.view(), targets.view(), 0, logits.view());
+  }
+};
+
+/// Where exp(logit - max) counts for the sum its relative error is below 1e-6 (3e-7 of fast_exp, 6e-8 * 10 of the
+/// argument), and the sum, taken in vector lanes by blocks, adds less: 2e-6 absolute in the logarithm.
+/// Everything else of the loss is fp64. Not relative: the loss of a sure prediction is the difference of equal numbers.
+void expect_totals(const Tensor<double>& totals, const tests::NaiveLoss& expected) {
+  EXPECT_NEAR(totals[0], expected.sum, 2e-6 * expected.count);
+  EXPECT_EQ(totals[1], expected.count);
+}
+
+/// Every probability within 1e-5: the errors of the sum and up to 87 * 6e-8 of the argument; below exp(-87) it is 0.
+/// The target's entry is p - 1, which cancels when p is near 1.
+void expect_gradient(const Tensor<float>& gradient, const std::vector<double>& expected,
+                     const Tensor<int32_t>& targets) {
+  const int64_t V = gradient.shape[1];
+  for (int64_t i = 0; i < gradient.size(); ++i) {
+    const double value = expected[static_cast<size_t>(i)];
+    const bool is_target = targets[i / V] == i % V;
+    ASSERT_NEAR(gradient[i], value, is_target ? 2e-6 : 1e-5 * value + 1e-37)
+        << "token " << i / V << ", entry " << i % V;
+  }
+}
+
+void expect_matches(Case& given) {
+  const tests::NaiveLoss expected = tests::naive_loss(to_double(given.logits), given.targets.values);
+  given.run();
+  expect_totals(given.totals, expected);
+  expect_gradient(given.logits, expected.dlogits, given.targets);
+}
+
+TEST(Loss, MatchesFloat64) {
+  tests::Random random;
+  for (const auto& [N, V] : {std::pair<int64_t, int64_t>{1, 2}, {1, 50257}, {5, 7}, {33, 257}, {3, 50257}}) {
+    SCOPED_TRACE(testing::Message() << "N " << N << ", V " << V);
+    Case given(random, N, V);
+    expect_matches(given);
+  }
+}
+
+TEST(Loss, IgnoredTargetsCountForNothing) {
+  tests::Random random;
+  Case some(random, 9, 300);
+  for (const int64_t i : {0, 4, 5, 8}) some.targets[i] = i == 4 ? -1 : -100;
+  expect_matches(some);
+  EXPECT_EQ(some.totals[1], 5);
+  for (int64_t v = 0; v < 300; ++v) EXPECT_EQ(some.logits[4 * 300 + v], 0.0f);
+
+  Case none(random, 3, 300);
+  std::ranges::fill(none.targets.values, -1);
+  none.run();
+  EXPECT_EQ(none.totals.values, (std::vector<double>{0, 0}));
+  EXPECT_EQ(none.logits.values, std::vector<float>(900, 0.0f));
+}
+
+TEST(Loss, TotalsAccumulate) {
+  tests::Random random;
+  Case given(random, 4, 11);
+  Case again = given;
+  again.totals.values = {1000, 7};
+  given.run();
+  again.run();
+  EXPECT_DOUBLE_EQ(again.totals[0], 1000 + given.totals[0]);
+  EXPECT_EQ(again.totals[1], 7 + given.totals[1]);
+}
+
+TEST(Loss, LargeLogitsDoNotOverflow) {
+  tests::Random random;
+  Case given(random, 5, 999, 2000);
+  for (float& logit : given.logits.values) logit += 1e4f;
+  expect_matches(given);
+}
+
+TEST(Loss, MaskedEntriesCountForNothing) {
+  tests::Random random;
+  Case given(random, 4, 100);
+  std::ranges::fill(given.targets.values, 7);
+  for (int64_t i = 0; i < 4; ++i) {
+    for (int64_t v = 60; v < 100; ++v) given.logits[i * 100 + v] = -INFINITY;
+  }
+  expect_matches(given);
+}
+
+TEST(Loss, NotFiniteLogitsShow) {
+  for (const float bad : {NAN, INFINITY}) {
+    tests::Random random;
+    Case given(random, 3, 100);
+    given.targets[1] = 5;
+    given.logits[100 + 77] = bad;
+    given.run();
+    EXPECT_FALSE(std::isfinite(given.totals[0]));
+    for (int64_t i = 0; i < 3; ++i) {
+      bool finite = true;
+      for (int64_t v = 0; v < 100; ++v) finite = finite && std::isfinite(given.logits[i * 100 + v]);
+      EXPECT_EQ(finite, i != 1) << bad << " in row " << i;
+    }
+  }
+}
+
+/// What one rank of a group holds of a case: the vocabulary entries [begin, begin + V_local).
+struct RankCase {
+  int64_t begin;
+  Tensor<float> logits;
+  Tensor<float> partials;
+  Tensor<double> totals;
+  int64_t scratch_bytes = 0;
+
+  RankCase(const Case& whole, int rank, int size)
+      : begin(whole.logits.shape[1] * rank / size),
+        logits({whole.logits.shape[0], whole.logits.shape[1] * (rank + 1) / size - begin}),
+        partials(poisoned({whole.logits.shape[0], 3})),
+        totals({2}, 0) {
+    const int64_t V_local = logits.shape[1];
+    for (int64_t i = 0; i < logits.size(); ++i) {
+      logits[i] = whole.logits[i / V_local * whole.logits.shape[1] + begin + i % V_local];
+    }
+  }
+  void run(Stream& stream, Communicator& group, const Case& whole) {
+    const ConstView targets = whole.targets.view();
+    Arena scratch = Arena::host("scratch", 1 << 20);
+    loss_partials(stream, logits.view(), targets, begin, partials.view());
+    loss_combine(stream, group, targets, partials.view(), totals.view(), scratch);
+    loss_gradient(stream, partials.view(), targets, begin, logits.view());
+    EXPECT_EQ(scratch.used_bytes(), 0);
+    scratch_bytes = scratch.peak_bytes();
+  }
+};
+
+void expect_split_matches(const Case& whole, int size) {
+  const tests::NaiveLoss expected = tests::naive_loss(to_double(whole.logits), whole.targets.values);
+  std::vector<RankCase> ranks;
+  for (int rank = 0; rank < size; ++rank) ranks.emplace_back(whole, rank, size);
+  run_local_ranks(size, [&](Communicator& group) {
+    Stream stream(Device::cpu);
+    ranks[static_cast<size_t>(group.rank())].run(stream, group, whole);
+  });
+  Tensor<float> gradient = poisoned(whole.logits.shape);
+  for (const RankCase& rank : ranks) {
+    EXPECT_TRUE(same_bits(rank.partials, ranks[0].partials));
+    EXPECT_TRUE(same_bits(rank.totals, ranks[0].totals));
+    expect_totals(rank.totals, expected);
+    const int64_t V_local = rank.logits.shape[1];
+    for (int64_t i = 0; i < rank.logits.size(); ++i) {
+      gradient[i / V_local * gradient.shape[1] + rank.begin + i % V_local] = rank.logits[i];
+    }
+  }
+  expect_gradient(gradient, expected.dlogits, whole.targets);
+}
+
+TEST(Loss, SplitVocabularyMatchesTheWhole) {
+  tests::Random random;
+  for (const int size : {2, 3}) {
+    SCOPED_TRACE(testing::Message() << size << " ranks");
+    Case given(random, 7, 1003);
+    given.targets.values = {0, 1002, 500, 501, 502, -1, 334};  // both ends, around the cuts, and none
+    expect_split_matches(given, size);
+  }
+}
+
+// The last rank of a padded vocabulary may hold nothing but padding.
+TEST(Loss, ARankWhoseEntriesAreAllMaskedAddsNothing) {
+  tests::Random random;
+  Case given(random, 4, 90);
+  std::ranges::fill(given.targets.values, 7);
+  for (int64_t i = 0; i < given.logits.size(); ++i) {
+    if (i % 90 >= 60) given.logits[i] = -INFINITY;
+  }
+  expect_split_matches(given, 3);
+}
+
+TEST(Loss, DryGroupCostsWhatLocalRanksCost) {
+  tests::Random random;
+  const Case whole(random, 5, 12);
+  std::vector<RankCase> ranks(3, RankCase(whole, 0, 3));
+  run_local_ranks(3, [&](Communicator& group) {
+    RankCase& rank = ranks[static_cast<size_t>(group.rank())];
+    Stream cpu(Device::cpu);
+    rank.run(cpu, group, whole);
+    Stream dry(Device::dry);
+    Arena scratch = Arena::dry("scratch");
+    const std::unique_ptr<Communicator> dry_group = dry_communicator({.rank = group.rank(), .size = 3});
+    loss_combine(dry, *dry_group, tests::dry_view({5}, DType::i32), tests::dry_view({5, 3}),
+                 tests::dry_view({2}, DType::fp64), scratch);
+    const int64_t N = 5;
+    const int64_t P = 3;
+    tests::expect_cost(cpu, dry, {.op = "loss_combine", .flops = (4 + 6 * P) * N, .bytes = 16 * N + 32 + 12 * P * N});
+    EXPECT_EQ(scratch.peak_bytes(), rank.scratch_bytes);
+    EXPECT_EQ(dry_group->totals(), group.totals());
+  });
+}
+
+TEST(Loss, ThreadsGiveTheSameBits) {
+  tests::Random random;
+  Case given(random, 13, 1003);
+  given.targets[3] = -1;
+  Case alone = given;
+  {
+    const tests::Threads one(1);
+    alone.run();
+  }
+  const tests::Threads two(2);
+  given.run();
+  EXPECT_TRUE(same_bits(given.logits, alone.logits));
+  EXPECT_TRUE(same_bits(given.partials, alone.partials));
+  EXPECT_TRUE(same_bits(given.totals, alone.totals));
+}
+
+TEST(Loss, DryCostsWhatCpuCosts) {
+  tests::Random random;
+  const int64_t N = 3;
+  const int64_t V = 11;
+  Case given(random, N, V);
+  Stream cpu(Device::cpu);
+  Stream dry(Device::dry);
+  Arena scratch = Arena::dry("scratch");
+  const std::unique_ptr<Communicator> alone = solo_communicator();
+  const auto run = [&](Stream& stream, View logits, View targets, View partials, View totals) {
+    loss_partials(stream, logits, targets, 0, partials);
+    loss_combine(stream, *alone, targets, partials, totals, scratch);
+    loss_gradient(stream, partials, targets, 0, logits);
+  };
+  run(cpu, given.logits.view(), given.targets.view(), given.partials.view(), given.totals.view());
+  run(dry, tests::dry_view({N, V}), tests::dry_view({N}, DType::i32), tests::dry_view({N, 3}),
+      tests::dry_view({2}, DType::fp64));
+  tests::expect_cost(cpu, dry, {.op = "loss_partials", .flops = 4 * N * V, .bytes = 4 * (N * V + 4 * N)});
+  tests::expect_cost(cpu, dry, {.op = "loss_combine", .flops = 4 * N, .bytes = 16 * N + 32});
+  tests::expect_cost(cpu, dry, {.op = "loss_gradient", .flops = 3 * N * V, .bytes = 4 * (2 * N * V + 4 * N)});
+}
+
+TEST(Loss, WrongShapesAreNamed) {
+  tests::Random random;
+  Case given(random, 3, 11);
+  Stream stream(Device::cpu);
+  Arena scratch = Arena::dry("scratch");
+  const std::unique_ptr<Communicator> alone = solo_communicator();
+  const View logits = given.logits.view();
+  const View targets = given.targets.view();
+  const View partials = given.partials.view();
+  EXPECT_EQ(tests::error_message([&] { loss_partials(stream, logits, targets, 0, partials.reshaped({9})); }),
+            "loss_partials: partials is (9) fp32, expected (3, 3) fp32");
+  EXPECT_EQ(tests::error_message([&] { loss_combine(stream, *alone, targets, partials, partials, scratch); }),
+            "loss_combine: totals is (3, 3) fp32, expected (2) fp64");
+  EXPECT_EQ(tests::error_message([&] { loss_gradient(stream, partials, targets.rows(0, 2), 0, logits); }),
+            "loss_gradient: targets is (2) i32, expected (3) i32");
+  EXPECT_EQ(tests::error_message([&] { loss_gradient(stream, partials, targets, 0, logits.reshaped({33})); }),
+            "loss_gradient: logits is (33) fp32, expected 2 axes");
+}
+
+}  // namespace
+}  // namespace trireme::runtime
