@@ -9,6 +9,7 @@
 
 #include "launch/json_text.h"
 #include "runtime/error.h"
+#include "runtime/json.h"
 
 namespace trireme::launch {
 namespace {
@@ -116,10 +117,15 @@ void RunDirectory::write_config(const json::object& config) {
 std::optional<json::object> RunDirectory::read_config() const {
   const std::string path = path_ + "/config.json";
   if (!files_.exists(path)) return std::nullopt;
-  boost::system::error_code error;
-  const json::value value = json::parse(runtime::read_text(files_, path), error);
-  if (error || !value.is_object())
-    throw Error(ErrorKind::data, path + " is not a JSON object; move it away or choose another --run");
+  const std::string mend = "; move it away or choose another --run";
+  json::value value;
+  try {
+    value = runtime::parse_json(runtime::read_text(files_, path));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    throw Error(ErrorKind::data, path + ": " + error.what() + mend);
+  }
+  if (!value.is_object()) throw Error(ErrorKind::data, path + " is not a JSON object" + mend);
   return value.get_object();
 }
 

@@ -126,7 +126,7 @@ TEST_F(RunDirectoryTest, DamagedConfigIsNamed) {
     FAIL() << "half a config must not be read";
   } catch (const runtime::Error& error) {
     EXPECT_EQ(error.kind(), runtime::ErrorKind::data);
-    EXPECT_EQ(std::string(error.what()).rfind(path_ + "/config.json ", 0), 0u) << error.what();
+    EXPECT_EQ(std::string(error.what()).rfind(path_ + "/config.json: ", 0), 0u) << error.what();
   }
 }
 
