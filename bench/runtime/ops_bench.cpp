@@ -1,7 +1,7 @@
-// flop/s of the ops by their own stated cost (causal pairs counted once) per second of processor time, which other users
-// of the machine disturb less than wall-clock time. Hold them against the FMA peak of a core: 202 Gflop/s with AVX-512 on
-// the machine of the reference figures, of which OpenBLAS reaches 130 to 140. Run with OMP_NUM_THREADS=1: with more,
-// threads that wait count too.
+// flop/s of the ops by their own stated cost (causal pairs counted once) per second of processor time, which other
+// users of the machine disturb less than wall-clock time. Hold them against the FMA peak of a core: 202 Gflop/s with
+// AVX-512 on the machine of the reference figures, of which OpenBLAS reaches 130 to 140. Run with OMP_NUM_THREADS=1:
+// with more, threads that wait count too.
 #include <cmath>
 #include <cstdint>
 
