@@ -9,6 +9,7 @@
 #include "checkpoint/diff.h"
 #include "checkpoint/load.h"
 #include "checkpoint/verify.h"
+#include "launch/commands.h"
 #include "launch/json_text.h"
 #include "runtime/error.h"
 
@@ -72,8 +73,7 @@ std::string count_text(size_t count, const std::string& noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
-// Tensors of one kind for each other are told in one line: "h.0.ln_1.weight  (64) fp32  exp_avg, exp_avg_sq,
-// parameter".
+// A parameter and its moments share a line: "h.0.ln_1.weight  (64) fp32  exp_avg, exp_avg_sq, parameter".
 void print_tensors(const Manifest& manifest) {
   std::map<std::string, std::string> kinds_of;
   for (const checkpoint::StoredTensor& tensor : manifest.tensors) {
@@ -85,6 +85,13 @@ void print_tensors(const Manifest& manifest) {
 }
 
 }  // namespace
+
+int run_checkpoint(const CheckpointOptions& options) {
+  if (options.action == "list") return checkpoint_list(options.paths[0]);
+  if (options.action == "show") return checkpoint_show(options.paths[0]);
+  if (options.action == "verify") return checkpoint_verify(options.paths[0]);
+  return checkpoint_diff(options.paths[0], options.paths[1]);
+}
 
 int checkpoint_list(const std::string& path) {
   const std::vector<std::string> steps = steps_at(path);
