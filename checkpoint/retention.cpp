@@ -17,15 +17,7 @@ void keep_last(runtime::Files& files, const std::string& checkpoints_directory, 
 
 void set_aside_newer(runtime::Files& files, const std::string& checkpoints_directory, int64_t step) {
   for (int64_t newer : committed_steps(files, checkpoints_directory)) {
-    if (newer <= step) continue;
-    const std::string directory = step_directory(checkpoints_directory, newer);
-    const std::string name = directory.substr(checkpoints_directory.size() + 1);
-    std::string aside = checkpoints_directory + "/aside-" + name;
-    for (int copy = 2; files.exists(aside); ++copy) {
-      aside = checkpoints_directory + "/aside-" + name + "-" + std::to_string(copy);
-    }
-    files.rename(directory, aside);
-    files.sync_directory(checkpoints_directory);
+    if (newer > step) set_aside_step(files, checkpoints_directory, newer);
   }
 }
 

@@ -103,7 +103,8 @@ void commit(runtime::Files& files, const SaveRequest& request, const std::vector
   const Manifest manifest = assemble(request, next == steps.begin() ? -1 : *std::prev(next), reports);
   const std::string unfinished = unfinished_directory(request);
   write_text_atomically(files, unfinished + "/manifest.json", to_text(manifest));
-  discard_step(files, request.checkpoints_directory, request.step);  // a damaged one, or prepare() had refused
+  // One that is there is not good, or prepare() had refused; but only to this program: it is not ours to delete.
+  set_aside_step(files, request.checkpoints_directory, request.step);
   files.rename(unfinished, step_directory(request.checkpoints_directory, request.step));
   files.sync_directory(request.checkpoints_directory);
 }

@@ -27,7 +27,8 @@ struct SaveRequest {
 
 /// Collective and synchronous. When any rank fails, all throw Error(io) with the reason of the one that failed, the
 /// unfinished directory is gone and older checkpoints are as they were. A step that is already saved and good is such
-/// a failure; one that is saved but damaged is replaced. Sweeps what earlier attempts left unfinished.
+/// a failure; one that is saved but not good is set aside (aside-step-...). Sweeps what earlier attempts left
+/// unfinished.
 void save(runtime::Files& files, runtime::Communicator& communicator, const SaveRequest& request);
 
 }  // namespace trireme::checkpoint

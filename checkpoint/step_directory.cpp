@@ -47,6 +47,16 @@ void sweep(runtime::Files& files, const std::string& checkpoints_directory) {
   }
 }
 
+void set_aside_step(runtime::Files& files, const std::string& checkpoints_directory, int64_t step) {
+  const std::string directory = step_directory(checkpoints_directory, step);
+  if (!files.exists(directory)) return;
+  const std::string name = checkpoints_directory + "/aside-" + step_name(step);
+  std::string aside = name;
+  for (int copy = 2; files.exists(aside); ++copy) aside = name + "-" + std::to_string(copy);
+  files.rename(directory, aside);
+  files.sync_directory(checkpoints_directory);
+}
+
 void discard_step(runtime::Files& files, const std::string& checkpoints_directory, int64_t step) {
   const std::string directory = step_directory(checkpoints_directory, step);
   if (!files.exists(directory)) return;

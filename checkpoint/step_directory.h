@@ -24,6 +24,9 @@ std::vector<int64_t> committed_steps(runtime::Files& files, const std::string& c
 /// Removes unfinished saves ("step-*.tmp-*") and what was being deleted ("trash-*").
 void sweep(runtime::Files& files, const std::string& checkpoints_directory);
 
+/// Renames a step to aside-step-...: it is no longer loaded, nor deleted. Nothing happens when there is no such step.
+void set_aside_step(runtime::Files& files, const std::string& checkpoints_directory, int64_t step);
+
 /// Makes a step vanish at once (a rename), then frees its space. Nothing happens when there is no such step.
 void discard_step(runtime::Files& files, const std::string& checkpoints_directory, int64_t step);
 

@@ -211,7 +211,7 @@ TEST(Save, SweepsWhatEarlierAttemptsLeft) {
   EXPECT_EQ(tests::entries(directory.path()), (Names{"notes", "step-000000004"}));
 }
 
-TEST(Save, AGoodStepIsNotSavedTwiceAndADamagedOneIsReplaced) {
+TEST(Save, AGoodStepIsNotSavedTwiceAndADamagedOneGoesAside) {
   const tests::TemporaryDirectory directory;
   save_sample(directory.path(), 4, 7);
   const std::string step = step_directory(directory.path(), 4);
@@ -223,7 +223,7 @@ TEST(Save, AGoodStepIsNotSavedTwiceAndADamagedOneIsReplaced) {
   RankState state(Cut::rows, 0, 1);
   load(real_files(), step, read_manifest(real_files(), step), state.slices);
   EXPECT_TRUE(state.holds(8));
-  EXPECT_EQ(tests::entries(directory.path()), Names{"step-000000004"});
+  EXPECT_EQ(tests::entries(directory.path()), (Names{"aside-step-000000004", "step-000000004"}));
 }
 
 }  // namespace
