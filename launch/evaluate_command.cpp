@@ -14,7 +14,7 @@ using runtime::Error;
 using runtime::ErrorKind;
 
 int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
-  if (options.threads > 0) runtime::set_compute_threads(static_cast<int>(options.threads));
+  runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
   const ModelSource source = find_model(files, options.model);
   const data::TokenDataset dataset(files, options.data, "validation");

@@ -27,7 +27,7 @@ std::span<const float> refill(model::Generator& generator, const std::vector<int
 }  // namespace
 
 int run_generate(const GenerateOptions& options) {
-  if (options.threads > 0) runtime::set_compute_threads(static_cast<int>(options.threads));
+  runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
   const ModelSource source = find_model(files, options.model);
   const auto tokenizer = data::make_tokenizer(source.tokenizer);

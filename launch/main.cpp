@@ -17,7 +17,7 @@
 #include "runtime/error.h"
 #include "runtime/log.h"
 #include "runtime/mpi_session.h"
-#include "runtime/openmp_waiting.h"
+#include "runtime/program_start.h"
 
 namespace {
 
@@ -86,7 +86,7 @@ int run(const launch::Invocation& invocation) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  runtime::restart_with_short_openmp_spin(argv);
+  runtime::restart_with_library_settings(argv);
   const int rank = rank_of_launcher();
   launch::Invocation invocation;
   try {

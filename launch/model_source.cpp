@@ -1,14 +1,15 @@
 #include "launch/model_source.h"
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
 #include <filesystem>
 
 #include "checkpoint/load.h"
+#include "checkpoint/step_directory.h"
 #include "checkpoint/verify.h"
 #include "launch/checkpoint_slices.h"
 #include "launch/training_settings.h"
 #include "runtime/error.h"
+#include "runtime/json.h"
 #include "runtime/log.h"
 
 namespace trireme::launch {
@@ -48,9 +49,13 @@ model::ModelConfig model_to_train(runtime::Files& files, const std::string& opti
   const std::vector<std::string> presets = model::preset_names();
   if (std::ranges::find(presets, option) != presets.end() || !files.exists(option)) return model::preset(option);
   const std::string path = files.is_directory(option) ? option + "/config.json" : option;
-  boost::system::error_code code;
-  const json::value value = json::parse(runtime::read_text(files, path), code);
-  if (code || !value.is_object()) throw Error(ErrorKind::data, "--model " + path + " is not a JSON object");
+  json::value value;
+  try {
+    value = runtime::parse_json(runtime::read_text(files, path));
+  } catch (const Error& error) {
+    throw Error(error.kind(), "--model " + path + ": " + error.what());
+  }
+  if (!value.is_object()) throw Error(ErrorKind::data, "--model " + path + " is not a JSON object");
   return model::parse_model_config(value.as_object(), "--model " + path);
 }
 

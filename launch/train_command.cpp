@@ -34,7 +34,7 @@ void say_what_is_trained(const TrainingSettings& settings, const runtime::Memory
 }  // namespace
 
 int run_train(const TrainOptions& options, runtime::Communicator& world) {
-  if (options.threads > 0) runtime::set_compute_threads(static_cast<int>(options.threads));
+  runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
   const model::ModelConfig config = model_to_train(files, options.model);
   const data::TokenDataset training(files, options.data, "train");

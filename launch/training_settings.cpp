@@ -1,8 +1,6 @@
 #include "launch/training_settings.h"
 
-#include <algorithm>
 #include <boost/json/serialize.hpp>
-#include <cmath>
 
 #include "runtime/error.h"
 
@@ -79,22 +77,6 @@ const json::value& member(const json::object& object, const char* key, const std
   return *value;
 }
 
-/// Equal, but for the last digits of numbers: Boost.JSON 1.81 may read a number one unit in the last place off.
-bool same(const json::value& a, const json::value& b) {
-  if (a.is_number() && b.is_number()) {
-    const double x = a.to_number<double>();
-    const double y = b.to_number<double>();
-    return std::abs(x - y) <= 1e-14 * std::max(std::abs(x), std::abs(y));
-  }
-  if (a.is_object() && b.is_object()) {
-    return a.as_object().size() == b.as_object().size() && std::ranges::all_of(a.as_object(), [&](const auto& entry) {
-             const json::value* other = b.as_object().if_contains(entry.key());
-             return other != nullptr && same(entry.value(), *other);
-           });
-  }
-  return a == b;
-}
-
 }  // namespace
 
 model::UpdateOptions TrainingSettings::update(int64_t step, int64_t update_number) const {
@@ -165,7 +147,7 @@ std::vector<std::string> changes_since(const TrainingSettings& settings, const j
   const json::object& saved_identity = member(state, "identity", source).as_object();
   for (const auto& [key, now] : identity_json(settings)) {
     const json::value& before = member(saved_identity, std::string(key).c_str(), source);
-    if (same(before, now)) continue;
+    if (before == now) continue;
     usage("--" + std::string(key) + " is " + json::serialize(now) + ", but --run " + settings.options.run +
           " was trained with " + json::serialize(before) + "; repeat that, or start another --run");
   }
@@ -173,7 +155,7 @@ std::vector<std::string> changes_since(const TrainingSettings& settings, const j
   const json::object& saved_choices = member(state, "choices", source).as_object();
   for (const auto& [key, now] : choices_json(settings)) {
     const json::value& before = member(saved_choices, std::string(key).c_str(), source);
-    if (!same(before, now))
+    if (before != now)
       changes.push_back("--" + std::string(key) + " " + json::serialize(before) + " -> " + json::serialize(now));
   }
   return changes;

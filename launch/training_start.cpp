@@ -3,6 +3,8 @@
 #include <random>
 
 #include "checkpoint/load.h"
+#include "checkpoint/retention.h"
+#include "checkpoint/step_directory.h"
 #include "launch/checkpoint_slices.h"
 #include "launch/option_tables.h"
 #include "launch/training_run.h"
@@ -109,6 +111,7 @@ bool TrainingRun::resume() {
   run_id_ = loaded.manifest.run_id;
   attempt_ = loaded.manifest.attempt + 1;
   note_changes(loaded.manifest.state);
+  if (is_leader()) checkpoint::set_aside_newer(files_, checkpoints, progress_.step);
   if (is_leader()) runtime::log_info("resumed from step " + std::to_string(progress_.step) + " of " + checkpoints);
   return true;
 }

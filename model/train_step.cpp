@@ -141,7 +141,7 @@ StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbat
     transformer_forward(context, trainer.weights, tokens, trainer.saved, slot.arena());
     result.times.forward_seconds += watch.lap();
     const bool last = &microbatch == &microbatches.back();
-    transformer_backward(context, trainer.weights, trainer.gradients, trainer.saved, trainer.totals, [&](size_t unit) {
+    transformer_backward(context, trainer.weights, trainer.gradients, trainer.saved, trainer.totals.rows(0, 2), [&](size_t unit) {
       if (last) trainer.reduction.start(trainer.units[unit].gradients);
     });
     result.times.backward_seconds += watch.lap();
@@ -164,7 +164,7 @@ void add_loss(Trainer& trainer, const HostMicrobatch& microbatch) {
   runtime::SlotRing::Lease slot = trainer.memory.slots.acquire();
   const TokenViews tokens = upload_tokens(trainer.stream, slot.arena(), microbatch);
   transformer_forward(context, trainer.weights, tokens, trainer.saved, slot.arena());
-  head_loss(context, trainer.weights.head, tokens, trainer.saved.final_norm.y, trainer.totals);
+  head_loss(context, trainer.weights.head, tokens, trainer.saved.final_norm.y, trainer.totals.rows(0, 2));
 }
 
 MeanLoss mean_loss(Trainer& trainer) {

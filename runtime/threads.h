@@ -2,6 +2,8 @@
 // work the same way for every count, so that results do not depend on it; only the size of per-thread scratch does.
 #pragma once
 
+#include <cstdint>
+
 namespace trireme::runtime {
 
 /// Threads of the next parallel kernel: `--threads`, else OMP_NUM_THREADS, else the cores this process may use.
@@ -9,5 +11,12 @@ int compute_threads();
 
 /// For kernels called by this thread from now on; a thread started later begins with the default again. At least 1.
 void set_compute_threads(int threads);
+
+/// --threads: sets the number of threads of this rank and returns it. 0 means OMP_NUM_THREADS, else the cores that this rank may use;
+/// ranks of one machine that are bound to no core share them out.
+int64_t use_threads(int64_t requested);
+
+/// The share of one rank: `cores` divided among `local_ranks` when each of them may run on all cores of the machine.
+int64_t cores_of_rank(int64_t cores, int64_t cores_of_machine, int64_t local_ranks);
 
 }  // namespace trireme::runtime

@@ -1,4 +1,4 @@
-#include "runtime/openmp_waiting.h"
+#include "runtime/threads.h"
 
 #include <gtest/gtest.h>
 
