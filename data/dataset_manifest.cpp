@@ -89,7 +89,7 @@ std::string manifest_path(const std::string& directory) {
 
 DatasetManifest read_manifest(runtime::Files& files, const std::string& directory) {
   const std::string mend = ": make a dataset with `trireme prepare --input TEXT --output " + directory + "`";
-  if (!files.exists(directory)) throw Error(ErrorKind::io, "data directory " + directory + " does not exist" + mend);
+  if (!files.exists(directory)) throw Error(ErrorKind::usage, "data directory " + directory + " does not exist" + mend);
   const std::string path = manifest_path(directory);
   if (!files.exists(path)) {
     throw Error(ErrorKind::data, directory + " is not a prepared dataset (it has no dataset.json)" + mend);

@@ -113,7 +113,7 @@ std::vector<TextFile> list_text_files(runtime::Files& files, std::span<const std
   std::vector<TextFile> texts;
   for (const std::string& input : inputs) {
     if (!files.exists(input)) {
-      throw Error(ErrorKind::io,
+      throw Error(ErrorKind::usage,
                   "--input " + input + " does not exist: give a text file, a .jsonl file or a directory");
     }
     if (!files.is_directory(input)) {

@@ -22,12 +22,11 @@ int run_prepare(const PrepareOptions& options) {
 
 int prepare(const PrepareOptions& options, std::ostream& out) {
   const std::unique_ptr<data::Tokenizer> tokenizer = data::tokenizer_from_option(options.tokenizer);
-  const data::PrepareReport report =
-      data::prepare(runtime::real_files(), *tokenizer,
-                    {.inputs = options.input,
-                     .output = options.output,
-                     .validation_fraction = options.validation_fraction,
-                     .document_separator = options.document_separator});
+  const data::PrepareReport report = data::prepare(runtime::real_files(), *tokenizer,
+                                                   {.inputs = options.input,
+                                                    .output = options.output,
+                                                    .validation_fraction = options.validation_fraction,
+                                                    .document_separator = options.document_separator});
   out << (report.already_prepared ? "already prepared: " : "prepared ") << options.output << " (tokenizer "
       << options.tokenizer << ", vocabulary " << report.dataset.vocabulary_size << ")\n";
   for (const auto& [name, split] : report.dataset.splits) {

@@ -41,6 +41,7 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   std::optional<data::TokenDataset> validation;
   if (data::has_split(files, options.data, "validation")) validation.emplace(files, options.data, "validation");
   const TrainingSettings settings = resolve_settings(options, config, training, world.size());
+  check_run(files, settings);
   TrainingRun run(settings, world, files, training, validation ? &*validation : nullptr);
   if (world.rank() == 0) say_what_is_trained(settings, run.memory_plan(), world.size());
   run.run();

@@ -22,6 +22,10 @@
 
 namespace trireme::launch {
 
+/// Before any memory is taken: makes the run directory and refuses, with Error(usage), a --resume that does not fit it
+/// and a run of another model, data set or seed. Changes nothing in a run that is there.
+void check_run(runtime::Files& files, const TrainingSettings& settings);
+
 class TrainingRun {
  public:
   /// Plans and takes all memory. `training` and `validation` (null: none) must outlive the run, and so must `world`.

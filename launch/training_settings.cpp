@@ -1,7 +1,6 @@
 #include "launch/training_settings.h"
 
-#include <boost/json/serialize.hpp>
-
+#include "launch/json_text.h"
 #include "runtime/error.h"
 
 namespace trireme::launch {
@@ -148,15 +147,14 @@ std::vector<std::string> changes_since(const TrainingSettings& settings, const j
   for (const auto& [key, now] : identity_json(settings)) {
     const json::value& before = member(saved_identity, std::string(key).c_str(), source);
     if (before == now) continue;
-    usage("--" + std::string(key) + " is " + json::serialize(now) + ", but --run " + settings.options.run +
-          " was trained with " + json::serialize(before) + "; repeat that, or start another --run");
+    usage("--" + std::string(key) + " is " + json_line(now) + ", but --run " + settings.options.run +
+          " was trained with " + json_line(before) + "; repeat that, or start another --run");
   }
   std::vector<std::string> changes;
   const json::object& saved_choices = member(state, "choices", source).as_object();
   for (const auto& [key, now] : choices_json(settings)) {
     const json::value& before = member(saved_choices, std::string(key).c_str(), source);
-    if (before != now)
-      changes.push_back("--" + std::string(key) + " " + json::serialize(before) + " -> " + json::serialize(now));
+    if (before != now) changes.push_back("--" + std::string(key) + " " + json_line(before) + " -> " + json_line(now));
   }
   return changes;
 }

@@ -59,6 +59,22 @@ void check_run_identity(runtime::Files& files, const std::string& checkpoints, c
 
 }  // namespace
 
+void check_run(runtime::Files& files, const TrainingSettings& settings) {
+  const RunDirectory directory(files, settings.options.run);
+  const std::string checkpoints = directory.checkpoints_path();
+  const Resume& wanted = settings.options.resume;
+  const std::vector<int64_t> steps = checkpoint::committed_steps(files, checkpoints);
+  if (wanted.mode == Resume::Mode::never && !steps.empty()) {
+    throw Error(ErrorKind::usage, "--run " + settings.options.run + " has checkpoints up to step " +
+                                      std::to_string(steps.back()) + "; choose another --run, or --resume auto");
+  }
+  if (wanted.mode == Resume::Mode::step && std::ranges::find(steps, wanted.step) == steps.end()) {
+    throw Error(ErrorKind::usage, "--resume " + std::to_string(wanted.step) + ": --run " + settings.options.run +
+                                      " has no checkpoint of that step");
+  }
+  check_run_identity(files, checkpoints, settings);
+}
+
 void TrainingRun::start_or_resume() {
   directory_.emplace(files_, settings_.options.run);
   if (!resume()) {
@@ -86,18 +102,8 @@ void TrainingRun::note_changes(const json::object& state) {
 
 bool TrainingRun::resume() {
   const std::string checkpoints = directory_->checkpoints_path();
+  if (checkpoint::committed_steps(files_, checkpoints).empty()) return false;
   const Resume& wanted = settings_.options.resume;
-  const std::vector<int64_t> steps = checkpoint::committed_steps(files_, checkpoints);
-  if (wanted.mode == Resume::Mode::never && !steps.empty()) {
-    throw Error(ErrorKind::usage, "--run " + settings_.options.run + " has checkpoints up to step " +
-                                      std::to_string(steps.back()) + "; choose another --run, or --resume auto");
-  }
-  if (wanted.mode == Resume::Mode::step && std::ranges::find(steps, wanted.step) == steps.end()) {
-    throw Error(ErrorKind::usage, "--resume " + std::to_string(wanted.step) + ": --run " + settings_.options.run +
-                                      " has no checkpoint of that step");
-  }
-  if (steps.empty()) return false;
-  check_run_identity(files_, checkpoints, settings_);
   const std::vector<checkpoint::TensorSlice> slices = training_slices(*trainer_);
   checkpoint::Loaded loaded;
   if (wanted.mode == Resume::Mode::step) {

@@ -141,9 +141,10 @@ StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbat
     transformer_forward(context, trainer.weights, tokens, trainer.saved, slot.arena());
     result.times.forward_seconds += watch.lap();
     const bool last = &microbatch == &microbatches.back();
-    transformer_backward(context, trainer.weights, trainer.gradients, trainer.saved, trainer.totals.rows(0, 2), [&](size_t unit) {
-      if (last) trainer.reduction.start(trainer.units[unit].gradients);
-    });
+    transformer_backward(context, trainer.weights, trainer.gradients, trainer.saved, trainer.totals.rows(0, 2),
+                         [&](size_t unit) {
+                           if (last) trainer.reduction.start(trainer.units[unit].gradients);
+                         });
     result.times.backward_seconds += watch.lap();
   }
   runtime::Pending sums = trainer.groups.dp->all_reduce(trainer.totals.rows(0, 2), runtime::ReduceOp::sum);
@@ -186,10 +187,10 @@ runtime::MemoryPlan plan_training(const ModelConfig& config, int64_t B, int64_t 
   return memory.used();
 }
 
-runtime::MemoryPlan plan_evaluation(const ModelConfig& config, int64_t B, int64_t T) {
+runtime::MemoryPlan plan_evaluation(const ModelConfig& config, int64_t B, int64_t T, int dp) {
   runtime::Stream stream(runtime::Device::dry);
   runtime::Memory memory = runtime::Memory::dry(1);
-  parallel::MeshGroups groups = parallel::dry_groups({});
+  parallel::MeshGroups groups = parallel::dry_groups({.dp = dp});
   const auto trainer = make_trainer(config, Purpose::inference, stream, memory, groups);
   add_loss(*trainer, {.B = B, .T = T});
   return memory.used();

@@ -87,6 +87,6 @@ MeanLoss mean_loss(Trainer& trainer);
 /// The memory that a run needs, by a dry step of the same code: microbatches of B sequences of T tokens.
 runtime::MemoryPlan plan_training(const ModelConfig& config, int64_t B, int64_t T, const UpdateOptions& options,
                                   int dp);
-runtime::MemoryPlan plan_evaluation(const ModelConfig& config, int64_t B, int64_t T);
+runtime::MemoryPlan plan_evaluation(const ModelConfig& config, int64_t B, int64_t T, int dp);
 
 }  // namespace trireme::model

@@ -12,8 +12,8 @@ int compute_threads();
 /// For kernels called by this thread from now on; a thread started later begins with the default again. At least 1.
 void set_compute_threads(int threads);
 
-/// --threads: sets the number of threads of this rank and returns it. 0 means OMP_NUM_THREADS, else the cores that this rank may use;
-/// ranks of one machine that are bound to no core share them out.
+/// --threads: sets the number of threads of this rank and returns it. 0 means OMP_NUM_THREADS, else the cores that this
+/// rank may use; ranks of one machine that are bound to no core share them out.
 int64_t use_threads(int64_t requested);
 
 /// The share of one rank: `cores` divided among `local_ranks` when each of them may run on all cores of the machine.

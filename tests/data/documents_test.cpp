@@ -78,7 +78,7 @@ TEST(Documents, ADirectoryGivesItsFilesInSortedOrder) {
 
 TEST(Documents, MissingInputsAndDirectoriesWithoutTextAreNamed) {
   const tests::TemporaryDirectory directory;
-  expect_contains(error_of(ErrorKind::io, [&] { documents_of({directory / "nowhere"}); }),
+  expect_contains(error_of(ErrorKind::usage, [&] { documents_of({directory / "nowhere"}); }),
                   {"--input", directory / "nowhere", "does not exist"});
   std::filesystem::create_directories(directory / "empty/deeper");
   write_file(directory / "empty/.hidden", "x");

@@ -133,7 +133,7 @@ TEST_F(RunDirectoryTest, DamagedConfigIsNamed) {
 TEST_F(RunDirectoryTest, PathThatCannotBeMadeNamesTheOption) {
   std::ofstream(path_ + "/file") << "x";
   try {
-    RunDirectory(runtime::real_files(), path_ + "/file/run");
+    const RunDirectory directory(runtime::real_files(), path_ + "/file/run");
     FAIL() << "a file is no place for a directory";
   } catch (const runtime::Error& error) {
     EXPECT_EQ(std::string(error.what()).rfind("--run: ", 0), 0u) << error.what();

@@ -24,7 +24,7 @@ std::array<double, 2> run_backward(SmallModel& small, const SmallBatch& batch, c
   const model::TokenViews tokens = model::upload_tokens(small.stream, slot.arena(), batch.host());
   model::reset_loss(trainer);
   model::transformer_forward(context, trainer.weights, tokens, trainer.saved, slot.arena());
-  model::transformer_backward(context, trainer.weights, trainer.gradients, trainer.saved, trainer.totals,
+  model::transformer_backward(context, trainer.weights, trainer.gradients, trainer.saved, trainer.totals.rows(0, 2),
                               [](size_t) {});
   return {trainer.totals.as<double>()[0], trainer.totals.as<double>()[1]};
 }
@@ -46,9 +46,10 @@ void expect_gradients_match(const ModelConfig& config, std::mt19937& random) {
     const Vector& gradient = gradients.at(name);
     double norm = 0;
     for (double g : gradient) norm += g * g;
-    // The step of 1e-4 makes the difference quotient exact to about 1e-8; the tolerance is for fp32 sums over 18
-    // tokens.
-    const double tolerance = 1e-5 * std::sqrt(norm) + 1e-7;
+    // The step of 1e-4 makes the difference quotient exact to about 1e-8; the relative part is for fp32 sums over 18
+    // tokens. The bias of k has no gradient in exact arithmetic: what fp32 leaves there, terms of order 1 that cancel,
+    // needs the absolute part.
+    const double tolerance = 1e-5 * std::sqrt(norm) + 2e-6;
     for (int probe = 0; probe < 6; ++probe) {
       const size_t i = random() % values.size();
       const double step = 1e-4;

@@ -8,7 +8,7 @@
 namespace trireme::parallel {
 namespace {
 
-ParameterSpec spec(const std::string& name, std::vector<int64_t> shape, bool fused = false) {
+ParameterSpec spec(const std::string& name, const std::vector<int64_t>& shape, bool fused = false) {
   return {.name = name, .global_shape = shape, .box = whole(shape), .fused_with_previous = fused};
 }
 
