@@ -80,7 +80,9 @@ TEST(LayerNorm, LargeMeanDoesNotCancel) {
   tests::Random random;
   Forward forward(random, 4, 768, false);
   for (float& value : forward.residual.values) value += 100;
-  expect_forward_matches(forward, 2e-5);
+  // The mean of 100 is itself rounded to a few 1e-6, more where the sum is not vectorised: seen up to 3e-5. The formula
+  // that cancels, E[x^2] - E[x]^2, is off by 1e-3.
+  expect_forward_matches(forward, 1e-4);
 }
 
 TEST(LayerNorm, SumMayBeTheResidual) {
