@@ -13,14 +13,20 @@ namespace trireme::checkpoint {
 
 struct Failure {
   int rank = 0;
+  runtime::ErrorKind kind = runtime::ErrorKind::internal;
   std::string reason;
 };
 
 /// Collective. Runs `part` on this rank (one that has nothing to do passes {}); nothing when it worked on all ranks,
-/// else the failure of the lowest rank that failed, the same on every rank. Throws only when the ranks cannot be asked.
+/// else one failure, the same on every rank: of those that are not Error(data) that of the lowest rank, for they decide
+/// what is done; without such, that of the lowest rank that failed. Its kind is that of the Error; memory that ran out
+/// is `device`, any other exception `internal`. Throws only when the ranks cannot be asked.
 std::optional<Failure> try_together(runtime::Communicator& communicator, const std::function<void()>& part);
 
 /// "rank 3: reason"; the reason alone in a group of one.
 std::string describe(const Failure& failure, const runtime::Communicator& communicator);
+
+/// Throws the failure as an Error of its kind: `before` and then its description.
+[[noreturn]] void rethrow(const Failure& failure, const runtime::Communicator& communicator, const std::string& before);
 
 }  // namespace trireme::checkpoint

@@ -123,6 +123,24 @@ void check_size(const Manifest& manifest, const std::string& name, runtime::File
   }
 }
 
+bool misses_a_file(runtime::Files& files, const std::string& step_directory, const Manifest& manifest) {
+  if (!files.exists(step_directory + "/manifest.json")) return true;
+  return std::ranges::any_of(manifest.files,
+                             [&](const StoredFile& file) { return !files.exists(step_directory + "/" + file.name); });
+}
+
+// A missing file is damage of the step, and so Error(data); other Error(io) say nothing about the step.
+void load_step(runtime::Files& files, const std::string& step_directory, std::span<const TensorSlice> wanted,
+               Manifest& manifest) {
+  try {
+    manifest = read_manifest(files, step_directory);
+    load(files, step_directory, manifest, wanted);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::io || !misses_a_file(files, step_directory, manifest)) throw;
+    throw Error(ErrorKind::data, error.what());
+  }
+}
+
 }  // namespace
 
 Manifest read_manifest(runtime::Files& files, const std::string& step_directory) {
@@ -148,9 +166,11 @@ std::optional<Loaded> load_newest(runtime::Files& files, runtime::Communicator& 
                                   const std::string& checkpoints_directory, std::span<const TensorSlice> wanted) {
   // The first rank's view of the directory is everyone's: another host may see a rename later.
   std::string mine;
-  if (communicator.rank() == 0) {
+  const std::optional<Failure> unlisted = try_together(communicator, [&] {
+    if (communicator.rank() != 0) return;
     for (int64_t step : committed_steps(files, checkpoints_directory)) mine += std::to_string(step) + " ";
-  }
+  });
+  if (unlisted) rethrow(*unlisted, communicator, "");
   std::vector<int64_t> steps;
   std::istringstream words(runtime::all_gather_bytes(communicator, mine).front());
   for (int64_t step; words >> step;) steps.push_back(step);
@@ -160,11 +180,10 @@ std::optional<Loaded> load_newest(runtime::Files& files, runtime::Communicator& 
   for (size_t i = steps.size(); i-- > 0;) {
     Loaded loaded{.step = steps[i], .manifest = {}};
     const std::string directory = step_directory(checkpoints_directory, steps[i]);
-    const std::optional<Failure> failure = try_together(communicator, [&] {
-      loaded.manifest = read_manifest(files, directory);
-      load(files, directory, loaded.manifest, wanted);
-    });
+    const std::optional<Failure> failure =
+        try_together(communicator, [&] { load_step(files, directory, wanted, loaded.manifest); });
     if (!failure) return loaded;
+    if (failure->kind != ErrorKind::data) rethrow(*failure, communicator, "");
     const std::string problem = describe(*failure, communicator);
     if (newest_problem.empty()) newest_problem = problem;
     if (communicator.rank() == 0) {

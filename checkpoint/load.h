@@ -16,11 +16,12 @@
 
 namespace trireme::checkpoint {
 
-/// Throws Error(io) when it is missing, Error(data) when it is damaged or of a version that is not known here.
+/// Throws Error(io) when it is missing or cannot be read, Error(data) when it is damaged, Error(version) when it is of
+/// a format that is not known here.
 Manifest read_manifest(runtime::Files& files, const std::string& step_directory);
 
 /// Fills the views of `wanted`. Throws Error(data) naming the tensor or slice: absent, of another shape or dtype,
-/// damaged; the views then hold anything.
+/// damaged; Error(io) naming the shard that is missing or cannot be read. The views then hold anything.
 void load(runtime::Files& files, const std::string& step_directory, const Manifest& manifest,
           std::span<const TensorSlice> wanted);
 
@@ -29,8 +30,10 @@ struct Loaded {
   Manifest manifest;
 };
 
-/// Collective; the same step on every rank. Tries the newest step first; when any rank cannot load it, all step back to
-/// the one before, and the first rank logs why. Nothing when there is no checkpoint; Error(data) when none is good.
+/// Collective; the same step on every rank. Tries the newest step first; when it is damaged or a file of it is missing
+/// for any rank, all step back to the one before, and the first rank logs why. Any other failure (a format that is not
+/// known here, a disk that does not answer, no memory) says nothing about the step: all ranks throw it, with its own
+/// kind, and no older step is tried. Nothing when there is no checkpoint; Error(data) when none is good.
 std::optional<Loaded> load_newest(runtime::Files& files, runtime::Communicator& communicator,
                                   const std::string& checkpoints_directory, std::span<const TensorSlice> wanted);
 

@@ -5,6 +5,7 @@
 #include <boost/json/value_from.hpp>
 #include <boost/json/value_to.hpp>
 #include <charconv>
+#include <new>
 #include <span>
 
 #include "runtime/digest.h"
@@ -61,19 +62,19 @@ std::vector<T> entries(const json::value& value, std::string_view key, T (*from_
 
 void check_version(const json::value& format) {
   const auto name = member<std::string>(format, "name");
-  if (name != kFormat) throw Error(ErrorKind::data, "its format is \"" + name + "\", not " + std::string(kFormat));
+  if (name != kFormat) throw Error(ErrorKind::version, "its format is \"" + name + "\", not " + std::string(kFormat));
   const auto major = member<int64_t>(format, "major");
   if (major != Manifest::kMajor) {
-    throw Error(ErrorKind::data, "it has format version " + std::to_string(major) + "." +
-                                     std::to_string(member<int64_t>(format, "minor")) +
-                                     "; this program reads version " + std::to_string(Manifest::kMajor) + "." +
-                                     std::to_string(Manifest::kMinor));
+    throw Error(ErrorKind::version, "it has format version " + std::to_string(major) + "." +
+                                        std::to_string(member<int64_t>(format, "minor")) +
+                                        "; this program reads version " + std::to_string(Manifest::kMajor) + "." +
+                                        std::to_string(Manifest::kMinor));
   }
   for (const json::value& feature : format.as_object().at("required_features").as_array()) {
-    throw Error(ErrorKind::data, "it needs the feature " + json::serialize(feature) + " of format version " +
-                                     std::to_string(major) + "." + std::to_string(member<int64_t>(format, "minor")) +
-                                     ", which this program's version " + std::to_string(Manifest::kMajor) + "." +
-                                     std::to_string(Manifest::kMinor) + " does not know");
+    throw Error(ErrorKind::version, "it needs the feature " + json::serialize(feature) + " of format version " +
+                                        std::to_string(major) + "." + std::to_string(member<int64_t>(format, "minor")) +
+                                        ", which this program's version " + std::to_string(Manifest::kMajor) + "." +
+                                        std::to_string(Manifest::kMinor) + " does not know");
   }
 }
 
@@ -128,11 +129,16 @@ std::string to_text(const Manifest& manifest) {
 }
 
 Manifest parse_manifest(std::string_view text, const std::string& path) {
+  const std::string before = path + " cannot be used: ";
   try {
     check_crc(text);
     return from_value(runtime::parse_json(text));
-  } catch (const std::exception& error) {  // ours, and Boost's for an absent or mistyped member
-    throw Error(ErrorKind::data, path + " cannot be used: " + error.what());
+  } catch (const Error& error) {
+    throw Error(error.kind(), before + error.what());
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {  // Boost's for an absent or mistyped member
+    throw Error(ErrorKind::data, before + error.what());
   }
 }
 

@@ -61,7 +61,8 @@ struct Manifest {
 
 /// JSON, one entry a line; its last member is the CRC32C of all text before it.
 std::string to_text(const Manifest& manifest);
-/// Throws Error(data), starting with `path`, for a damaged text, another format, an unknown major version or feature.
+/// Throws, starting with `path`, Error(data) for a damaged text, Error(version) for a whole one of another format, an
+/// unknown major version (naming both versions) or an unknown required feature.
 Manifest parse_manifest(std::string_view text, const std::string& path);
 
 /// Parts of the above, for what the ranks tell each other during a save.

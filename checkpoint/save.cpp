@@ -136,8 +136,7 @@ void save(runtime::Files& files, runtime::Communicator& communicator, const Save
       runtime::log_warning(error.what());
     }
   }
-  throw Error(ErrorKind::io,
-              "step " + std::to_string(request.step) + " was not saved: " + describe(*failure, communicator));
+  rethrow(*failure, communicator, "step " + std::to_string(request.step) + " was not saved: ");
 }
 
 }  // namespace trireme::checkpoint

@@ -25,10 +25,11 @@ struct SaveRequest {
   std::vector<TensorSlice> slices;  ///< those that this rank writes; together the ranks cover each tensor once
 };
 
-/// Collective and synchronous. When any rank fails, all throw Error(io) with the reason of the one that failed, the
+/// Collective and synchronous. When any rank fails, all throw an Error with the kind and the reason of the one that
+/// failed (io: the disk; internal: slices that do not fit or do not cover the tensors; device: no memory), the
 /// unfinished directory is gone and older checkpoints are as they were. A step that is already saved and good is such
-/// a failure; one that is saved but not good is set aside (aside-step-...). Sweeps what earlier attempts left
-/// unfinished.
+/// a failure, of kind io; so is one that is saved in a format that is not known here, of kind version; one that is
+/// damaged is set aside (aside-step-...). Sweeps what earlier attempts left unfinished.
 void save(runtime::Files& files, runtime::Communicator& communicator, const SaveRequest& request);
 
 }  // namespace trireme::checkpoint

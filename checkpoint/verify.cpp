@@ -27,6 +27,12 @@ void verify_file(runtime::Files& files, const std::string& directory, const Mani
   }
 }
 
+// Damaged or missing, so that the step is known to be bad.
+bool is_damage(runtime::Files& files, const runtime::Error& error, const std::string& path) {
+  if (error.kind() == runtime::ErrorKind::data) return true;
+  return error.kind() == runtime::ErrorKind::io && !files.exists(path);
+}
+
 }  // namespace
 
 std::vector<std::string> verify(runtime::Files& files, const std::string& step_directory) {
@@ -34,6 +40,7 @@ std::vector<std::string> verify(runtime::Files& files, const std::string& step_d
   try {
     manifest = read_manifest(files, step_directory);
   } catch (const runtime::Error& error) {
+    if (!is_damage(files, error, step_directory + "/manifest.json")) throw;
     return {error.what()};
   }
   std::vector<std::string> problems = coverage_problems(manifest);
@@ -46,6 +53,7 @@ std::vector<std::string> verify(runtime::Files& files, const std::string& step_d
     try {
       verify_file(files, step_directory, manifest, file, problems);
     } catch (const runtime::Error& error) {
+      if (!is_damage(files, error, step_directory + "/" + file.name)) throw;
       problems.emplace_back(error.what());
     }
   }

@@ -10,7 +10,8 @@ namespace trireme::runtime {
 
 enum class ErrorKind {
   usage,     ///< an option, a command or a combination of them: exit code 2
-  data,      ///< a file's content: damaged, of another version, of another model
+  data,      ///< a file's content: damaged, of another model
+  version,   ///< a file of a format this program does not know; not damage
   io,        ///< the file system or the operating system said no
   peer,      ///< another rank failed or disagrees
   device,    ///< memory or an accelerator

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "runtime/error.h"
@@ -75,6 +76,15 @@ std::unique_ptr<File> open_file(const std::string& doing, const std::string& pat
   return std::make_unique<RealFile>(path, descriptor);
 }
 
+// Nothing when the path is not there. Only two answers of the system say so: with any other a file that is there would
+// be taken for missing.
+std::optional<mode_t> mode_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) return status.st_mode;
+  if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
+  throw io_error("look at", path, errno);
+}
+
 class RealFiles : public Files {
  public:
   std::unique_ptr<File> open(const std::string& path) override { return open_file("open", path, O_RDONLY); }
@@ -83,14 +93,11 @@ class RealFiles : public Files {
     return open_file("create", path, O_RDWR | O_CREAT | O_EXCL | O_APPEND);
   }
 
-  bool exists(const std::string& path) override {
-    std::error_code ignored;  // what cannot be reached does not exist for us
-    return fs::exists(path, ignored);
-  }
+  bool exists(const std::string& path) override { return mode_of(path).has_value(); }
 
   bool is_directory(const std::string& path) override {
-    std::error_code ignored;
-    return fs::is_directory(path, ignored);
+    const std::optional<mode_t> mode = mode_of(path);
+    return mode && S_ISDIR(*mode);
   }
 
   std::vector<std::string> list(const std::string& directory) override {

@@ -31,6 +31,7 @@ class Files {
   virtual std::unique_ptr<File> open(const std::string& path) = 0;
   /// A new file for appending; it must not exist.
   virtual std::unique_ptr<File> create(const std::string& path) = 0;
+  /// Links are followed. False only for what is surely not there; when the system cannot tell, Error(io).
   virtual bool exists(const std::string& path) = 0;
   virtual bool is_directory(const std::string& path) = 0;
   /// Sorted names of a directory's entries.

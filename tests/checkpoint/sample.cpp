@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <span>
 
+#include "checkpoint/manifest.h"
+#include "runtime/digest.h"
 #include "runtime/files.h"
 #include "runtime/local_ranks.h"
 
@@ -157,6 +160,13 @@ void save_sample(const std::string& checkpoints_directory, int64_t step, uint32_
 
 std::vector<std::string> entries(const std::string& directory) {
   return runtime::real_files().list(directory);
+}
+
+std::string rewritten(std::string text, const std::string& part, const std::string& replacement) {
+  text.replace(text.find(part), part.size(), replacement);
+  const std::string body = text.substr(0, text.rfind(",\n\"manifest_crc32c\""));
+  const uint32_t crc = runtime::crc32c(std::as_bytes(std::span(body)));
+  return body + ",\n\"manifest_crc32c\": \"" + checkpoint::crc_text(crc) + "\"}\n";
 }
 
 void flip_bit(const std::string& path, int64_t bit) {

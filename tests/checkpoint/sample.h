@@ -43,6 +43,9 @@ checkpoint::SaveRequest sample_request(const std::string& checkpoints_directory,
 /// Names of a directory's entries, sorted.
 std::vector<std::string> entries(const std::string& directory);
 
+/// A manifest's text with a part replaced and the CRC at its end made right again: what another version would write.
+std::string rewritten(std::string text, const std::string& part, const std::string& replacement);
+
 void flip_bit(const std::string& path, int64_t bit);
 
 }  // namespace trireme::tests

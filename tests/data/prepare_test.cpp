@@ -4,14 +4,15 @@
 #include <cmath>
 
 #include "data/token_dataset.h"
-#include "tests/data/failing_files.h"
 #include "tests/data/prepared_text.h"
+#include "tests/failing_files.h"
 #include "tests/file_size_limit.h"
 
 namespace trireme::data {
 namespace {
 
 using runtime::ErrorKind;
+using tests::FailingFiles;
 
 PrepareReport prepare_with(const PrepareOptions& options) {
   return prepare(runtime::real_files(), ByteTokenizer(), options);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <filesystem>
 #include <functional>
 
 #include "runtime/error.h"
@@ -53,6 +54,27 @@ TEST(Files, ErrorsNameThePathAndTheReason) {
   std::array<std::byte, 4> four{};
   expect_error(ErrorKind::data, "a ends after 5 bytes; bytes up to 6 were expected",
                [&] { files.open(directory / "a")->read_at(2, four); });
+}
+
+// Whoever takes "cannot tell" for "not there" may throw away what is good.
+TEST(Files, OnlyWhatIsNotThereDoesNotExist) {
+  const tests::TemporaryDirectory directory;
+  Files& files = real_files();
+  write_text_atomically(files, directory / "a", "");
+  std::filesystem::create_symlink("a", directory / "link");
+  std::filesystem::create_symlink("missing", directory / "dangling");
+  std::filesystem::create_symlink("loop", directory / "loop");
+  for (const char* name : {"a", "link", "."}) EXPECT_TRUE(files.exists(directory / name)) << name;
+  for (const char* name : {"missing", "missing/b", "a/b", "dangling"}) {
+    EXPECT_FALSE(files.exists(directory / name)) << name;
+    EXPECT_FALSE(files.is_directory(directory / name)) << name;
+  }
+  EXPECT_FALSE(files.is_directory(directory / "a"));
+  EXPECT_TRUE(files.is_directory(directory.path()));
+  for (const std::string& path : {directory / "loop", directory / "loop/b", directory / std::string(300, 'x')}) {
+    expect_error(ErrorKind::io, "cannot look at " + path, [&] { static_cast<void>(files.exists(path)); });
+    expect_error(ErrorKind::io, "cannot look at " + path, [&] { static_cast<void>(files.is_directory(path)); });
+  }
 }
 
 TEST(Files, AFullDiskIsAnError) {

@@ -1,5 +1,5 @@
-// The real files, but the n-th access fails, and on request all that follow, as when the disk is gone for good. For
-// tests only.
+// The real files, but the n-th access fails, and on request all that follow, as when the disk is gone for good. An
+// append that fails has written half. What HDF5 writes does not pass here. For tests only.
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 #include "runtime/error.h"
 #include "runtime/files.h"
 
-namespace trireme::data {
+namespace trireme::tests {
 
 class FailingFiles : public runtime::Files {
  public:
@@ -27,9 +27,14 @@ class FailingFiles : public runtime::Files {
     access(path);
     return std::make_unique<FailingFile>(*this, path, real_.create(path));
   }
-  // The next two cannot fail: what cannot be reached does not exist.
-  bool exists(const std::string& path) override { return real_.exists(path); }
-  bool is_directory(const std::string& path) override { return real_.is_directory(path); }
+  bool exists(const std::string& path) override {
+    access(path);
+    return real_.exists(path);
+  }
+  bool is_directory(const std::string& path) override {
+    access(path);
+    return real_.is_directory(path);
+  }
   std::vector<std::string> list(const std::string& directory) override {
     access(directory);
     return real_.list(directory);
@@ -62,7 +67,12 @@ class FailingFiles : public runtime::Files {
       real_->read_at(offset, bytes);
     }
     void append(std::span<const std::byte> bytes) override {
-      files_.access(path_);
+      try {
+        files_.access(path_);
+      } catch (const runtime::Error&) {
+        real_->append(bytes.first(bytes.size() / 2));
+        throw;
+      }
       real_->append(bytes);
     }
     void sync() override {
@@ -88,4 +98,4 @@ class FailingFiles : public runtime::Files {
   int64_t accesses_ = 0;
 };
 
-}  // namespace trireme::data
+}  // namespace trireme::tests
