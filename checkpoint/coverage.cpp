@@ -12,7 +12,8 @@ using TensorKey = std::pair<std::string_view, std::string_view>;  // (name, kind
 // Also says whether the byte count is that of the box.
 std::string box_problem(const StoredTensor& tensor, const StoredSlice& slice) {
   const parallel::Box& box = slice.box;
-  bool inside = box.start.size() == tensor.global_shape.size() && box.size.size() == box.start.size();
+  bool inside =
+      !box.start.empty() && box.start.size() == tensor.global_shape.size() && box.size.size() == box.start.size();
   for (size_t axis = 0; inside && axis < box.start.size(); ++axis) {
     inside =
         box.start[axis] >= 0 && box.size[axis] > 0 && box.start[axis] + box.size[axis] <= tensor.global_shape[axis];
@@ -31,6 +32,10 @@ std::string box_problem(const StoredTensor& tensor, const StoredSlice& slice) {
 void check_tensor(const StoredTensor& tensor, std::vector<const StoredSlice*>& slices,
                   std::vector<std::string>& problems) {
   const std::string title = tensor_title(tensor.name, tensor.kind) + ": ";
+  if (tensor.global_shape.empty()) {
+    problems.push_back(title + "it has no axes; a single value has the shape [1]");
+    return;
+  }
   int64_t elements = 0;
   for (const StoredSlice* slice : slices) {
     if (const std::string problem = box_problem(tensor, *slice); !problem.empty()) {

@@ -8,8 +8,8 @@
 
 namespace trireme::checkpoint {
 
-/// One line for each hole, overlap, box outside its tensor, slice of no tensor and byte count that does not fit; empty
-/// when each tensor is covered exactly once.
+/// One line for each hole, overlap, tensor without axes, box outside its tensor, slice of no tensor and byte count that
+/// does not fit; empty when each tensor is covered exactly once.
 std::vector<std::string> coverage_problems(const Manifest& manifest);
 
 }  // namespace trireme::checkpoint

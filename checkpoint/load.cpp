@@ -2,13 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <sstream>
 
 #include "checkpoint/agreement.h"
+#include "checkpoint/piece_reader.h"
 #include "checkpoint/scan.h"
-#include "runtime/digest.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
 
@@ -17,8 +18,6 @@ namespace {
 
 using runtime::Error;
 using runtime::ErrorKind;
-
-constexpr int64_t kPieceBytes = 8 << 20;
 
 std::byte* bytes_of(const TensorSlice& slice) {
   return static_cast<std::byte*>(slice.data.data);
@@ -36,6 +35,7 @@ struct Read {
 
 void check_tensor(const Manifest& manifest, const TensorSlice& wanted, const std::string& where) {
   const std::string title = tensor_title(wanted.name, wanted.kind);
+  if (wanted.global_shape.empty()) throw Error(ErrorKind::internal, title + " is wanted without axes");
   const StoredTensor* tensor = manifest.find(wanted.name, wanted.kind);
   if (tensor == nullptr) throw Error(ErrorKind::data, where + " has no " + title);
   if (tensor->dtype != wanted.data.dtype || tensor->global_shape != wanted.global_shape) {
@@ -100,17 +100,14 @@ void read_slice(runtime::File& file, const Read& read, const std::string& step_d
     throw Error(ErrorKind::data, step_directory + "/manifest.json: " + tensor_title(stored.tensor, stored.kind) + " " +
                                      to_string(stored.box) + " cannot have " + std::to_string(stored.bytes) + " bytes");
   }
-  std::vector<std::byte> buffer(whole ? 0 : static_cast<size_t>(std::min(kPieceBytes, stored.bytes)));
-  uint32_t crc = 0;
-  for (int64_t begin = 0; begin < stored.bytes; begin += kPieceBytes) {
-    const int64_t end = std::min(begin + kPieceBytes, stored.bytes);
-    std::byte* place = whole ? bytes_of(*read.targets[0].slice) + begin : buffer.data();
-    const std::span<std::byte> piece(place, static_cast<size_t>(end - begin));
-    file.read_at(stored.offset_bytes + begin, piece);
-    crc = runtime::crc32c(piece, crc);
-    if (whole) continue;
-    for (const Read::Target& target : read.targets) scatter(target, place, begin / element_bytes, end / element_bytes);
-  }
+  const PieceRange range{stored.offset_bytes, stored.bytes, whole ? bytes_of(*read.targets[0].slice) : nullptr};
+  const uint32_t crc = read_in_pieces(file, range, [&](int64_t begin, std::span<const std::byte> piece) {
+    if (whole) return;
+    const int64_t end = begin + static_cast<int64_t>(piece.size());
+    for (const Read::Target& target : read.targets) {
+      scatter(target, piece.data(), begin / element_bytes, end / element_bytes);
+    }
+  });
   if (crc != stored.crc32c) throw Error(ErrorKind::data, step_directory + "/" + slice_problem(stored, crc));
 }
 
@@ -145,7 +142,15 @@ void load_step(runtime::Files& files, const std::string& step_directory, std::sp
 
 Manifest read_manifest(runtime::Files& files, const std::string& step_directory) {
   const std::string path = step_directory + "/manifest.json";
-  return parse_manifest(read_text(files, path), path);
+  Manifest manifest = parse_manifest(read_text(files, path), path);
+  std::filesystem::path directory = std::filesystem::absolute(step_directory).lexically_normal();
+  if (!directory.has_filename()) directory = directory.parent_path();  // "step-000000007/"
+  const std::optional<int64_t> named = step_of_name(directory.filename().string());
+  if (named && *named != manifest.step) {
+    throw Error(ErrorKind::data, path + " cannot be used: it is of step " + std::to_string(manifest.step) +
+                                     ", but its directory is named for step " + std::to_string(*named));
+  }
+  return manifest;
 }
 
 void load(runtime::Files& files, const std::string& step_directory, const Manifest& manifest,

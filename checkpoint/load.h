@@ -16,8 +16,8 @@
 
 namespace trireme::checkpoint {
 
-/// Throws Error(io) when it is missing or cannot be read, Error(data) when it is damaged, Error(version) when it is of
-/// a format that is not known here.
+/// Throws Error(io) when it is missing or cannot be read, Error(data) when it is damaged or of another step than a
+/// directory named step-... says, Error(version) when it is of a format that is not known here.
 Manifest read_manifest(runtime::Files& files, const std::string& step_directory);
 
 /// Fills the views of `wanted`. Throws Error(data) naming the tensor or slice: absent, of another shape or dtype,

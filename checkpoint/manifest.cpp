@@ -97,6 +97,8 @@ Manifest from_value(const json::value& value) {
   manifest.run_id = member<std::string>(value, "run_id");
   manifest.attempt = member<int64_t>(value, "attempt");
   manifest.parent_step = member<int64_t>(value, "parent_step");
+  const json::value& writer = value.as_object().at("writer");
+  manifest.writer = {member<std::string>(writer, "version"), member<std::string>(writer, "commit")};
   manifest.layout = value.as_object().at("layout").as_object();
   manifest.state = value.as_object().at("state").as_object();
   manifest.tensors = entries(value, "tensors", tensor_from_json);
@@ -122,6 +124,8 @@ std::string to_text(const Manifest& manifest) {
   text += ",\n\"run_id\": " + json::serialize(json::value(manifest.run_id));
   text += ",\n\"attempt\": " + std::to_string(manifest.attempt);
   text += ",\n\"parent_step\": " + std::to_string(manifest.parent_step);
+  const json::object writer = {{"version", manifest.writer.version}, {"commit", manifest.writer.commit}};
+  text += ",\n\"writer\": " + json::serialize(writer);
   text += ",\n\"layout\": " + json::serialize(manifest.layout) + ",\n\"state\": " + json::serialize(manifest.state);
   text += ",\n\"tensors\": " + lines(manifest.tensors) + ",\n\"slices\": " + lines(manifest.slices);
   text += ",\n\"files\": " + lines(manifest.files);

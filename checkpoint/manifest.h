@@ -41,6 +41,13 @@ struct StoredFile {
   bool operator==(const StoredFile&) const = default;
 };
 
+/// The program that saved a step; for people, never compared.
+struct Writer {
+  std::string version;
+  std::string commit;
+  bool operator==(const Writer&) const = default;
+};
+
 struct Manifest {
   static constexpr int64_t kMajor = 1;
   static constexpr int64_t kMinor = 0;
@@ -49,6 +56,7 @@ struct Manifest {
   std::string run_id;
   int64_t attempt = 0;
   int64_t parent_step = -1;  ///< the newest step that was committed before; -1: none
+  Writer writer;
   boost::json::object layout;
   boost::json::object state;
   std::vector<StoredTensor> tensors;

@@ -7,8 +7,7 @@ namespace trireme::checkpoint {
 
 void keep_last(runtime::Files& files, const std::string& checkpoints_directory, int64_t k) {
   if (k < 0)
-    throw runtime::Error(runtime::ErrorKind::usage,
-                         "--keep-last must be 0 (keep all) or more, not " + std::to_string(k));
+    throw runtime::Error(runtime::ErrorKind::internal, "cannot keep the newest " + std::to_string(k) + " steps");
   if (k == 0) return;
   const std::vector<int64_t> steps = committed_steps(files, checkpoints_directory);
   const auto keep = static_cast<size_t>(k);
@@ -16,8 +15,9 @@ void keep_last(runtime::Files& files, const std::string& checkpoints_directory, 
 }
 
 void set_aside_newer(runtime::Files& files, const std::string& checkpoints_directory, int64_t step) {
-  for (int64_t newer : committed_steps(files, checkpoints_directory)) {
-    if (newer > step) set_aside_step(files, checkpoints_directory, newer);
+  std::vector<int64_t> steps = committed_steps(files, checkpoints_directory);
+  for (; !steps.empty() && steps.back() > step; steps.pop_back()) {
+    set_aside_step(files, checkpoints_directory, steps.back());
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
+#include <filesystem>
 #include <map>
 #include <utility>
 
@@ -27,9 +28,16 @@ std::string unfinished_directory(const SaveRequest& request) {
   return step_directory(request.checkpoints_directory, request.step) + ".tmp-" + std::to_string(request.attempt);
 }
 
+std::string parent_of(std::filesystem::path directory) {
+  if (!directory.has_filename()) directory = directory.parent_path();  // "RUN/checkpoints/"
+  return directory.has_parent_path() ? directory.parent_path().string() : ".";
+}
+
 // First rank only. Leaves an empty unfinished directory that survives a crash.
 void prepare(runtime::Files& files, const SaveRequest& request) {
   files.make_directory(request.checkpoints_directory);
+  // It may have been there and yet not be durable: a process that died may have made it.
+  files.sync_directory(parent_of(request.checkpoints_directory));
   sweep(files, request.checkpoints_directory);
   const std::string committed = step_directory(request.checkpoints_directory, request.step);
   if (files.exists(committed) && verify(files, committed).empty()) {
@@ -84,6 +92,7 @@ Manifest assemble(const SaveRequest& request, int64_t parent_step, const std::ve
   manifest.run_id = request.run_id;
   manifest.attempt = request.attempt;
   manifest.parent_step = parent_step;
+  manifest.writer = request.writer;
   manifest.layout = request.layout;
   manifest.state = request.state;
   std::map<std::pair<std::string, std::string>, StoredTensor> tensors;
@@ -96,7 +105,7 @@ Manifest assemble(const SaveRequest& request, int64_t parent_step, const std::ve
   return manifest;
 }
 
-// First rank only: the manifest last, then the rename that is the commit.
+// First rank only: the manifest last, then the rename that is the commit; save() makes it durable.
 void commit(runtime::Files& files, const SaveRequest& request, const std::vector<std::string>& reports) {
   const std::vector<int64_t> steps = committed_steps(files, request.checkpoints_directory);
   const auto next = std::ranges::lower_bound(steps, request.step);
@@ -106,12 +115,12 @@ void commit(runtime::Files& files, const SaveRequest& request, const std::vector
   // One that is there is not good, or prepare() had refused; but only to this program: it is not ours to delete.
   set_aside_step(files, request.checkpoints_directory, request.step);
   files.rename(unfinished, step_directory(request.checkpoints_directory, request.step));
-  files.sync_directory(request.checkpoints_directory);
 }
 
 }  // namespace
 
 void save(runtime::Files& files, runtime::Communicator& communicator, const SaveRequest& request) {
+  const std::string title = "step " + std::to_string(request.step);
   const bool first = communicator.rank() == 0;
   const auto on_first = [&](const std::function<void()>& part) { return first ? part : std::function<void()>(); };
   std::string report;
@@ -127,7 +136,11 @@ void save(runtime::Files& files, runtime::Communicator& communicator, const Save
     const std::vector<std::string> reports = runtime::all_gather_bytes(communicator, report);
     failure = try_together(communicator, on_first([&] { commit(files, request, reports); }));
   }
-  if (!failure) return;
+  if (!failure) {
+    failure = try_together(communicator, on_first([&] { files.sync_directory(request.checkpoints_directory); }));
+    if (!failure) return;
+    rethrow(*failure, communicator, title + " is committed, but may not survive a power loss: ");
+  }
   if (first) {
     try {
       const std::string unfinished = unfinished_directory(request);
@@ -136,7 +149,7 @@ void save(runtime::Files& files, runtime::Communicator& communicator, const Save
       runtime::log_warning(error.what());
     }
   }
-  rethrow(*failure, communicator, "step " + std::to_string(request.step) + " was not saved: ");
+  rethrow(*failure, communicator, title + " was not saved: ");
 }
 
 }  // namespace trireme::checkpoint

@@ -3,14 +3,10 @@
 #include <algorithm>
 #include <span>
 
+#include "checkpoint/piece_reader.h"
 #include "runtime/digest.h"
 
 namespace trireme::checkpoint {
-namespace {
-
-constexpr int64_t kPieceBytes = 8 << 20;
-
-}  // namespace
 
 std::string slice_problem(const StoredSlice& slice, uint32_t found_crc32c) {
   return slice.file + ": " + tensor_title(slice.tensor, slice.kind) + " " + to_string(slice.box) + ": CRC32C " +
@@ -23,13 +19,9 @@ FileScan scan_file(runtime::Files& files, const std::string& step_directory, con
   std::vector<uint32_t> slice_crcs(slices.size(), 0);
   const std::unique_ptr<runtime::File> file = files.open(step_directory + "/" + name);
   FileScan scan{.file = {.name = name, .bytes = file->size_bytes(), .crc32c = 0}, .bad_slices = {}};
-  std::vector<std::byte> piece(static_cast<size_t>(std::min(kPieceBytes, scan.file.bytes)));
   size_t first = 0;  // slices before it end before the piece
-  for (int64_t begin = 0; begin < scan.file.bytes; begin += kPieceBytes) {
-    const int64_t end = std::min(begin + kPieceBytes, scan.file.bytes);
-    const std::span<std::byte> bytes(piece.data(), static_cast<size_t>(end - begin));
-    file->read_at(begin, bytes);
-    scan.file.crc32c = runtime::crc32c(bytes, scan.file.crc32c);
+  const auto add_slices = [&](int64_t begin, std::span<const std::byte> bytes) {
+    const int64_t end = begin + static_cast<int64_t>(bytes.size());
     while (first < slices.size() && slices[first].offset_bytes + slices[first].bytes <= begin) ++first;
     for (size_t i = first; i < slices.size() && slices[i].offset_bytes < end; ++i) {
       const int64_t from = std::max(slices[i].offset_bytes, begin);
@@ -38,7 +30,8 @@ FileScan scan_file(runtime::Files& files, const std::string& step_directory, con
       slice_crcs[i] = runtime::crc32c(bytes.subspan(static_cast<size_t>(from - begin), static_cast<size_t>(to - from)),
                                       slice_crcs[i]);
     }
-  }
+  };
+  scan.file.crc32c = read_in_pieces(*file, {.offset_bytes = 0, .bytes = scan.file.bytes}, add_slices);
   for (size_t i = 0; i < slices.size(); ++i) {
     if (slices[i].offset_bytes + slices[i].bytes > scan.file.bytes) {
       scan.bad_slices.push_back(name + ": " + tensor_title(slices[i].tensor, slices[i].kind) + " " +

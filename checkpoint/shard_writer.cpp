@@ -15,6 +15,10 @@ using runtime::Error;
 using runtime::ErrorKind;
 
 void check_slice(const TensorSlice& slice) {
+  if (slice.global_shape.empty()) {
+    throw Error(ErrorKind::internal,
+                tensor_title(slice.name, slice.kind) + " has no axes; a single value has the shape [1]");
+  }
   const bool ranks_fit =
       slice.box.size.size() == slice.global_shape.size() && slice.box.start.size() == slice.box.size.size();
   if (!ranks_fit || slice.data.elements() != slice.box.elements() || slice.data.data == nullptr) {

@@ -21,7 +21,8 @@ std::string step_directory(const std::string& checkpoints_directory, int64_t ste
 /// Ascending; empty when the directory does not exist.
 std::vector<int64_t> committed_steps(runtime::Files& files, const std::string& checkpoints_directory);
 
-/// Removes unfinished saves ("step-*.tmp-*") and what was being deleted ("trash-*").
+/// Removes unfinished saves ("step-*.tmp-*"), of any attempt, and what was being deleted ("trash-*"). It may remove
+/// all: the caller holds the run's lock (save.h), which dies with its owner, so nobody is writing any of them.
 void sweep(runtime::Files& files, const std::string& checkpoints_directory);
 
 /// Renames a step to aside-step-...: it is no longer loaded, nor deleted. Nothing happens when there is no such step.

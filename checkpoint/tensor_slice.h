@@ -12,9 +12,9 @@
 namespace trireme::checkpoint {
 
 struct TensorSlice {
-  std::string name;  ///< "h.0.attn.c_attn.weight", the same in every layout
-  std::string kind;  ///< "parameter", "exp_avg", "exp_avg_sq": a tensor is known by (name, kind)
-  std::vector<int64_t> global_shape;
+  std::string name;                   ///< "h.0.attn.c_attn.weight", the same in every layout
+  std::string kind;                   ///< "parameter", "exp_avg", "exp_avg_sq": a tensor is known by (name, kind)
+  std::vector<int64_t> global_shape;  ///< one axis at least
   parallel::Box box;
   runtime::View data;  ///< the part `box`, row-major; of any shape with as many elements
 };

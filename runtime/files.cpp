@@ -112,9 +112,17 @@ class RealFiles : public Files {
   }
 
   void make_directory(const std::string& path) override {
-    std::error_code failure;
-    fs::create_directories(path, failure);
-    if (failure) throw io_error("create the directory", path, failure.value());
+    fs::path made;
+    for (const fs::path& part : fs::path(path)) {
+      const fs::path parent = made.empty() ? "." : made;
+      made /= part;
+      if (part.empty() || is_directory(made.string())) continue;
+      if (::mkdir(made.c_str(), 0777) == 0) {
+        sync_directory(parent.string());
+      } else if (const int reason = errno; !is_directory(made.string())) {  // else another process made it just now
+        throw io_error("create the directory", path, reason == EEXIST ? ENOTDIR : reason);
+      }
+    }
   }
 
   void rename(const std::string& from, const std::string& to) override {

@@ -1,5 +1,6 @@
-// Every disk access of `checkpoint` and `data` goes through this interface, so that a test can stand in for the disk.
-// Failures are Error(io) naming the path and the system's reason; a short write is a failure.
+// Every disk access of `checkpoint` and `data` goes through this interface, so that a test can stand in for the disk;
+// but for the content of HDF5 files, which HDF5 opens and writes itself for now (a driver over this interface is a
+// later piece). Failures are Error(io) naming the path and the system's reason; a short write is a failure.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +37,7 @@ class Files {
   virtual bool is_directory(const std::string& path) = 0;
   /// Sorted names of a directory's entries.
   virtual std::vector<std::string> list(const std::string& directory) = 0;
-  /// Creates missing parents too; an existing directory is fine.
+  /// Creates missing parents too, each durably: the directory that it is added to is synced. An existing one is fine.
   virtual void make_directory(const std::string& path) = 0;
   /// Atomic. `to` must not exist when it is a non-empty directory.
   virtual void rename(const std::string& from, const std::string& to) = 0;

@@ -31,7 +31,8 @@ class H5Writer {
   H5Writer(const H5Writer&) = delete;
   H5Writer& operator=(const H5Writer&) = delete;
 
-  /// Creates missing groups of `path`; the space is allocated at once, so that the offset is known.
+  /// Creates missing groups of `path`; the space is allocated at once, so that the offset is known. `shape` has an
+  /// axis.
   H5Dataset create(const std::string& path, DType dtype, std::span<const int64_t> shape);
   /// Writes elements [begin, begin + count of `data`) of the flat dataset.
   void write(const H5Dataset& dataset, int64_t begin, ConstView data);

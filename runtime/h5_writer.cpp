@@ -95,6 +95,9 @@ void H5Writer::State::make_parents(const std::string& object) {
 
 H5Dataset H5Writer::create(const std::string& path, DType dtype, std::span<const int64_t> shape) {
   h5::prepare_thread();
+  if (shape.empty()) {
+    throw Error(ErrorKind::internal, "the dataset " + path + " of " + state_->path + " has no axes");
+  }
   state_->make_parents(path);
   const std::vector<hsize_t> sizes = sizes_of(shape);
   const Handle space(H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr), H5Sclose);

@@ -32,6 +32,18 @@ TEST(Coverage, OverlapsAreNamedEvenWhenTheCountIsRight) {
             Problems{"parameter of w: its slices [0:3, 0:6] and [2:3, 0:6] overlap"});
 }
 
+TEST(Coverage, ATensorWithoutAxesIsRefused) {
+  Manifest manifest = with_boxes({{{}, {}}});
+  manifest.tensors[0].global_shape = {};
+  manifest.slices[0].bytes = 0;
+  const Problems problems{"parameter of w: it has no axes; a single value has the shape [1]"};
+  EXPECT_EQ(coverage_problems(manifest), problems);
+  manifest.slices.clear();
+  EXPECT_EQ(coverage_problems(manifest), problems);
+  EXPECT_EQ(coverage_problems(with_boxes({{{}, {}}})),
+            Problems{"parameter of w: its slice [] is not a part of [0:4, 0:6]"});
+}
+
 TEST(Coverage, BoxesOutsideTheTensorAndWrongSizesAreNamed) {
   EXPECT_EQ(coverage_problems(with_boxes({{{0, 0}, {4, 7}}})),
             Problems{"parameter of w: its slice [0:4, 0:7] is not a part of [0:4, 0:6]"});

@@ -60,7 +60,11 @@ const std::vector<Damage> kDamages = {
     {"manifest empty", "manifest.json",
      [](const std::string& step) { std::filesystem::resize_file(step + "/manifest.json", 0); }},
     {"manifest missing", "manifest.json",
-     [](const std::string& step) { real_files().remove_all(step + "/manifest.json"); }}};
+     [](const std::string& step) { real_files().remove_all(step + "/manifest.json"); }},
+    {"another step under this name", "manifest.json", [](const std::string& step) {
+       real_files().remove_all(step);
+       std::filesystem::copy(std::filesystem::path(step).parent_path() / "step-000000001", step);
+     }}};
 
 // The step that two ranks load, after checking that both hold its bits; 0 when there is none.
 int64_t loaded_step(const std::string& directory) {
@@ -141,6 +145,38 @@ TEST(Damage, NoSingleFlippedBitIsEverLoaded) {
   }
   testing::internal::GetCapturedStderr();
   EXPECT_EQ(verify(real_files(), step), Names{});
+}
+
+TEST(Load, TheStepAndItsDirectoryMustAgree) {
+  const tests::TemporaryDirectory directory;
+  save_sample(directory.path(), 1, 1);
+  const std::string step = step_directory(directory.path(), 1);
+  for (const std::string& spelling : {step, step + "/", step + "/."}) {
+    EXPECT_EQ(read_manifest(real_files(), spelling).step, 1);
+  }
+  real_files().rename(step, directory / "a copy");  // a name that says nothing
+  EXPECT_EQ(verify(real_files(), directory / "a copy"), Names{});
+  const std::string wrong = step_directory(directory.path(), 7);
+  real_files().rename(directory / "a copy", wrong);
+  EXPECT_EQ(verify(real_files(), wrong), Names{wrong + "/manifest.json cannot be used: it is of step 1, but its "
+                                                       "directory is named for step 7"});
+  EXPECT_EQ(verify(real_files(), wrong + "/").size(), 1u);
+}
+
+TEST(Load, AMissingShardIsAnIoError) {
+  const tests::TemporaryDirectory directory;
+  save_sample(directory.path(), 1, 1);
+  const std::string step = step_directory(directory.path(), 1);
+  const Manifest manifest = read_manifest(real_files(), step);
+  real_files().remove_all(step + "/shard-00000-of-00001.h5");
+  RankState state(Cut::rows, 0, 1);
+  try {
+    load(real_files(), step, manifest, state.slices);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), runtime::ErrorKind::io);
+    EXPECT_NE(std::string(error.what()).find(step + "/shard-00000-of-00001.h5: No such file"), std::string::npos);
+  }
 }
 
 TEST(Load, AbsentAndMisshapenTensorsAreNamed) {

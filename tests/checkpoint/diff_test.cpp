@@ -30,11 +30,12 @@ std::string save_edited(const std::string& directory, const std::function<void(S
   return step_directory(directory, request.step);
 }
 
-TEST(Diff, LayoutRunAndAttemptDoNotCount) {
+TEST(Diff, LayoutRunAttemptAndWriterDoNotCount) {
   const tests::TemporaryDirectory directory;
   const std::string a = save_edited(directory / "a", [](SaveRequest& request) {
     request.run_id = "another";
     request.attempt = 12;
+    request.writer = {"9.9.9", "fedcba9876"};
     request.layout = {{"dp", 1}};
   });
   save_sample(directory / "b", 5, 3, Cut::flat, 3);

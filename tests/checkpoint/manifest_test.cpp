@@ -17,6 +17,7 @@ Manifest sample() {
   manifest.run_id = "a \"quoted\" id";
   manifest.attempt = 3;
   manifest.parent_step = 1100;
+  manifest.writer = {"1.2.3", "0123456789"};
   manifest.layout = {{"dp", 2}, {"options", {{"run", "/data/run"}}}};
   manifest.state = {{"learning_rate", 5.9999999999999995e-05}, {"samples", int64_t{1} << 60}};
   manifest.tensors = {{"h.0.w", "parameter", runtime::DType::fp32, {4, 6}}};
@@ -43,6 +44,7 @@ TEST(Manifest, ComesBackAsItWas) {
   EXPECT_EQ(after.run_id, before.run_id);
   EXPECT_EQ(after.attempt, before.attempt);
   EXPECT_EQ(after.parent_step, before.parent_step);
+  EXPECT_EQ(after.writer, before.writer);
   EXPECT_EQ(after.layout, before.layout);
   EXPECT_EQ(after.state, before.state);
   EXPECT_EQ(after.tensors, before.tensors);

@@ -145,6 +145,7 @@ checkpoint::SaveRequest sample_request(const std::string& checkpoints_directory,
           .step = step,
           .run_id = "sample",
           .attempt = 1,
+          .writer = {"1.2.3", "0123456789"},
           .layout = {},
           .state = {{"step", step}, {"seed", seed}},
           .slices = rank_state.slices};

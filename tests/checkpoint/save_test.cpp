@@ -55,6 +55,7 @@ TEST(Save, ManifestTellsWhatWasAsked) {
   EXPECT_EQ(manifest.run_id, "sample");
   EXPECT_EQ(manifest.attempt, 1);
   EXPECT_EQ(manifest.parent_step, 3);
+  EXPECT_EQ(manifest.writer, (Writer{"1.2.3", "0123456789"}));
   EXPECT_EQ(manifest.state, (boost::json::object{{"step", 9}, {"seed", 8}}));
   EXPECT_EQ(manifest.tensors.size(), 12u);
   EXPECT_EQ(manifest.files.size(), 2u);
@@ -201,6 +202,21 @@ TEST(Save, HolesAndOverlapsAreRefused) {
       "wte.weight", "parameter", {53, 12}, {{0, 0}, {52, 12}}, request.slices.front().data.range(0, {52, 12})};
   EXPECT_NE(message().find("12 of 636 elements are in no slice"), std::string::npos);
   EXPECT_EQ(tests::entries(directory.path()), Names{});
+}
+
+TEST(Save, ATensorWithoutAxesIsRefused) {
+  const tests::TemporaryDirectory directory;
+  RankState state(Cut::rows, 0, 1);
+  SaveRequest request = sample_request(directory.path(), 1, 1, state);
+  std::vector<float> nothing(1);
+  request.slices.push_back({"scale", "parameter", {}, {}, runtime::View{{nothing.data(), runtime::DType::fp32, {}}}});
+  EXPECT_EQ(message_of([&] { save(real_files(), *runtime::solo_communicator(), request); }, ErrorKind::internal),
+            "step 1 was not saved: parameter of scale has no axes; a single value has the shape [1]");
+  request.slices.pop_back();
+  save(real_files(), *runtime::solo_communicator(), request);
+  const std::string step = step_directory(directory.path(), 1);
+  const TensorSlice wanted{"scale", "parameter", {}, {}, runtime::View{{nothing.data(), runtime::DType::fp32, {}}}};
+  message_of([&] { load(real_files(), step, read_manifest(real_files(), step), {&wanted, 1}); }, ErrorKind::internal);
 }
 
 TEST(Save, SweepsWhatEarlierAttemptsLeft) {

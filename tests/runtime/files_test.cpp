@@ -1,6 +1,8 @@
 #include "runtime/files.h"
 
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <filesystem>
@@ -9,6 +11,18 @@
 #include "runtime/error.h"
 #include "tests/file_size_limit.h"
 #include "tests/temporary_directory.h"
+
+namespace {
+
+std::vector<std::string> synced;
+
+}  // namespace
+
+// Stands in for the system's function in this program: notes the path, then does it.
+int fsync(int descriptor) {
+  synced.push_back(std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(descriptor)).string());
+  return static_cast<int>(::syscall(SYS_fsync, descriptor));
+}
 
 namespace trireme::runtime {
 namespace {
@@ -75,6 +89,24 @@ TEST(Files, OnlyWhatIsNotThereDoesNotExist) {
     expect_error(ErrorKind::io, "cannot look at " + path, [&] { static_cast<void>(files.exists(path)); });
     expect_error(ErrorKind::io, "cannot look at " + path, [&] { static_cast<void>(files.is_directory(path)); });
   }
+}
+
+// A file in a directory that itself may vanish in a power loss is not durable.
+TEST(Files, MadeDirectoriesAreDurable) {
+  const tests::TemporaryDirectory directory;
+  Files& files = real_files();
+  const std::string root = std::filesystem::canonical(directory.path()).string();
+  synced.clear();
+  files.make_directory(root + "/a/b/c");
+  EXPECT_EQ(synced, (Names{root, root + "/a", root + "/a/b"}));
+  synced.clear();
+  files.make_directory(root + "/a/b/d/");
+  EXPECT_EQ(synced, Names{root + "/a/b"});
+  synced.clear();
+  files.make_directory(root + "/a/b/c");
+  EXPECT_EQ(synced, Names{});
+  EXPECT_TRUE(files.is_directory(root + "/a/b/c"));
+  EXPECT_TRUE(files.is_directory(root + "/a/b/d"));
 }
 
 TEST(Files, AFullDiskIsAnError) {

@@ -94,6 +94,19 @@ TEST(H5, AnyFlatRangeIsWrittenWhereItBelongs) {
   }
 }
 
+TEST(H5, ADatasetWithoutAxesIsRefused) {
+  const tests::TemporaryDirectory directory;
+  H5Writer writer(directory / "a.h5");
+  try {
+    writer.create("/scalar", DType::fp32, {});
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::internal) << error.what();
+  }
+  writer.create("/one", DType::fp32, std::array<int64_t, 1>{1});
+  writer.finish();
+}
+
 TEST(H5, EqualInputGivesEqualBytesAtAnyTime) {
   const tests::TemporaryDirectory directory;
   write_sample(directory / "a.h5");
