@@ -93,6 +93,18 @@ class RealFiles : public Files {
     return fs::is_directory(path, ignored);
   }
 
+  bool is_regular_file(const std::string& path) override {
+    std::error_code ignored;
+    return fs::is_regular_file(path, ignored);
+  }
+
+  std::string real_path(const std::string& path) override {
+    std::error_code failure;
+    const fs::path real = fs::canonical(path, failure);
+    if (failure) throw io_error("find", path, failure.value());
+    return real.string();
+  }
+
   std::vector<std::string> list(const std::string& directory) override {
     std::vector<std::string> names;
     std::error_code failure;

@@ -33,6 +33,10 @@ class Files {
   virtual std::unique_ptr<File> create(const std::string& path) = 0;
   virtual bool exists(const std::string& path) = 0;
   virtual bool is_directory(const std::string& path) = 0;
+  /// Neither a directory nor a pipe, socket or device; links are followed.
+  virtual bool is_regular_file(const std::string& path) = 0;
+  /// The one absolute path of what exists, without links and dots.
+  virtual std::string real_path(const std::string& path) = 0;
   /// Sorted names of a directory's entries.
   virtual std::vector<std::string> list(const std::string& directory) = 0;
   /// Creates missing parents too; an existing directory is fine.

@@ -27,9 +27,14 @@ class FailingFiles : public runtime::Files {
     access(path);
     return std::make_unique<FailingFile>(*this, path, real_.create(path));
   }
-  // The next two cannot fail: what cannot be reached does not exist.
+  // The next three cannot fail: what cannot be reached does not exist.
   bool exists(const std::string& path) override { return real_.exists(path); }
   bool is_directory(const std::string& path) override { return real_.is_directory(path); }
+  bool is_regular_file(const std::string& path) override { return real_.is_regular_file(path); }
+  std::string real_path(const std::string& path) override {
+    access(path);
+    return real_.real_path(path);
+  }
   std::vector<std::string> list(const std::string& directory) override {
     access(directory);
     return real_.list(directory);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <filesystem>
 #include <functional>
 
 #include "runtime/error.h"
@@ -53,6 +54,21 @@ TEST(Files, ErrorsNameThePathAndTheReason) {
   std::array<std::byte, 4> four{};
   expect_error(ErrorKind::data, "a ends after 5 bytes; bytes up to 6 were expected",
                [&] { files.open(directory / "a")->read_at(2, four); });
+}
+
+TEST(Files, KindsAndTheOnePathAreSeenThroughLinks) {
+  const tests::TemporaryDirectory directory;
+  Files& files = real_files();
+  files.make_directory(directory / "a");
+  write_text_atomically(files, directory / "a/file", "x");
+  std::filesystem::create_symlink("a", directory / "link");
+  EXPECT_TRUE(files.is_regular_file(directory / "link/file"));
+  EXPECT_FALSE(files.is_regular_file(directory / "link"));
+  EXPECT_FALSE(files.is_regular_file(directory / "missing"));
+  EXPECT_FALSE(files.is_regular_file("/dev/null"));
+  EXPECT_EQ(files.real_path(directory / "link/../a/./file"), files.real_path(directory.path()) + "/a/file");
+  expect_error(ErrorKind::io, "cannot find " + directory / "missing" + ": No such file or directory",
+               [&] { static_cast<void>(files.real_path(directory / "missing")); });
 }
 
 TEST(Files, AFullDiskIsAnError) {
