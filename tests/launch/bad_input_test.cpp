@@ -22,16 +22,21 @@ TEST(BadInput, MissingFile) {
 TEST(BadInput, DirectoryWithoutText) {
   Workspace space;
   create_directory(space.path("empty"));
-  const ProgramResult result = run_trireme(prepare_words(space, space.path("empty")));
-  EXPECT_NE(result.exit_code, 0);
-  expect_refused(result, result.exit_code, space.path("empty"));
+  expect_refused(run_trireme(prepare_words(space, space.path("empty"))), 1, space.path("empty"));
 }
 
 TEST(BadInput, EmptyCorpus) {
   Workspace space;
-  const ProgramResult result = run_trireme(prepare_words(space, space.write("empty.txt", "")));
-  EXPECT_NE(result.exit_code, 0);
-  expect_refused(result, result.exit_code, "empty.txt");
+  expect_refused(run_trireme(prepare_words(space, space.write("empty.txt", ""))), 1, "empty.txt");
+}
+
+TEST(BadInput, TextFromAPipe) {
+  Workspace space;
+  const ProgramResult result =
+      run_command({"sh", "-c",
+                   std::string("echo text | ") + TRIREME_PROGRAM + " prepare --input /dev/stdin --output " +
+                       space.path("out") + " --tokenizer byte"});
+  expect_refused(result, 2, "--input /dev/stdin is not a regular file");
 }
 
 TEST(BadInput, CorpusShorterThanOneSequence) {
@@ -50,10 +55,11 @@ TEST(BadInput, MissingDataNamesPrepare) {
   Workspace space;
   space.prepare();
   std::vector<std::string> words = space.train_words("run", {"--steps", "2"});
-  words[2] = space.path("nowhere");
-  const ProgramResult result = run_trireme(words);
-  EXPECT_NE(result.exit_code, 0);
-  expect_refused(result, result.exit_code, "prepare");
+  for (const char* data : {"nowhere", "empty", "corpus.txt"}) {  // missing, no dataset, no directory
+    if (data == std::string("empty")) create_directory(space.path(data));
+    words[2] = space.path(data);
+    expect_refused(run_trireme(words), 2, "trireme prepare");
+  }
 }
 
 TEST(BadInput, ModelThatDoesNotFitTheData) {
