@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
 #include <new>
 #include <string>
 #include <thread>
@@ -75,7 +76,10 @@ int run(const launch::Invocation& invocation) {
       throw runtime::Error(runtime::ErrorKind::usage, invocation.command + " runs on one rank, got " +
                                                           std::to_string(world.size()) +
                                                           "; start it without mpirun or srun");
-    return invocation.run(world);
+    const int code = invocation.run(world);
+    if (!std::cout.flush() || std::fflush(stdout) != 0)
+      throw runtime::Error(runtime::ErrorKind::io, "cannot write to standard output");
+    return code;
   } catch (...) {
     const int code = report(world.rank(), world.size());
     if (world.size() == 1) return code;
@@ -92,9 +96,7 @@ int main(int argc, char** argv) {
   try {
     invocation = launch::parse_invocation({argv + 1, argv + argc});
   } catch (...) {
-    if (rank == 0) return report(0, 1);
-    std::this_thread::sleep_for(kPatience);  // all ranks were given the same words; mpirun must not end rank 0 first
-    return kUsage;
+    return report(rank, 1);  // of several ranks with the same words only rank 0 lives to say it
   }
   if (!invocation.text.empty()) return rank == 0 ? print(invocation.text) : 0;
   try {

@@ -1,9 +1,10 @@
 // trireme train: checks options against files, says what will be trained, and hands over to TrainingRun.
-#include <cstdio>
+#include <optional>
 
 #include "data/token_dataset.h"
 #include "launch/commands.h"
 #include "launch/model_source.h"
+#include "launch/number_text.h"
 #include "launch/training_run.h"
 #include "runtime/log.h"
 #include "runtime/threads.h"
@@ -11,24 +12,15 @@
 namespace trireme::launch {
 namespace {
 
-std::string decimal(double value, int places) {
-  char text[64];
-  std::snprintf(text, sizeof(text), "%.*f", places, value);
-  return text;
-}
-
 void say_what_is_trained(const TrainingSettings& settings, const runtime::MemoryPlan& plan, int ranks) {
   const auto parameters = static_cast<double>(model::parameter_count(settings.config));
-  runtime::log_info("training " + settings.options.model + ": " + decimal(parameters / 1e6, 2) + " M parameters, " +
-                    std::to_string(settings.tokens_per_step()) + " tokens a step, steps to " +
+  runtime::log_info("training " + settings.options.model + ": " + fixed_text(parameters / 1e6, 2) + " M parameters, " +
+                    grouped(settings.tokens_per_step()) + " tokens a step, steps to " +
                     std::to_string(settings.last_step) + ", fp32");
-  runtime::log_info(std::to_string(ranks) + (ranks == 1 ? " rank x " : " ranks x ") +
-                    std::to_string(runtime::compute_threads()) + " threads, " +
-                    decimal(static_cast<double>(plan.total_bytes()) / 1e6, 1) +
-                    " MB planned for each rank (parameters and optimizer " +
-                    decimal(static_cast<double>(plan.persistent_bytes) / 1e6, 1) + ", activations " +
-                    decimal(static_cast<double>(plan.slots * plan.slot_bytes) / 1e6, 1) + ", scratch " +
-                    decimal(static_cast<double>(plan.scratch_bytes) / 1e6, 1) + ")");
+  runtime::log_info(counted(ranks, "rank") + " x " + counted(runtime::compute_threads(), "thread") + ", " +
+                    bytes_text(plan.total_bytes()) + " planned for each rank (parameters and optimizer " +
+                    bytes_text(plan.persistent_bytes) + ", activations " + bytes_text(plan.slots * plan.slot_bytes) +
+                    ", scratch " + bytes_text(plan.scratch_bytes) + ")");
 }
 
 }  // namespace
