@@ -26,7 +26,9 @@ using namespace trireme;
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+/// How long ranks other than 0 wait before they speak: of several with the same story only rank 0 should live to tell it.
 constexpr auto kPatience = std::chrono::seconds(1);
+constexpr auto kLauncherPatience = std::chrono::seconds(5);  // mpirun takes its time to end the others
 
 /// This process's rank by the launcher's word, before MPI is initialised: mpirun's, PMIx's or srun's.
 int rank_of_launcher() {
@@ -96,7 +98,8 @@ int main(int argc, char** argv) {
   try {
     invocation = launch::parse_invocation({argv + 1, argv + argc});
   } catch (...) {
-    return report(rank, 1);  // of several ranks with the same words only rank 0 lives to say it
+    if (rank != 0) std::this_thread::sleep_for(kLauncherPatience);
+    return report(0, 1);
   }
   if (!invocation.text.empty()) return rank == 0 ? print(invocation.text) : 0;
   try {

@@ -6,6 +6,8 @@
 #include "launch/model_source.h"
 #include "launch/number_text.h"
 #include "launch/training_run.h"
+#include "runtime/error.h"
+#include "runtime/file_lock.h"
 #include "runtime/log.h"
 #include "runtime/threads.h"
 
@@ -23,6 +25,18 @@ void say_what_is_trained(const TrainingSettings& settings, const runtime::Memory
                     ", scratch " + bytes_text(plan.scratch_bytes) + ")");
 }
 
+/// RUN/checkpoints/RUN.lock, held by the first rank for as long as it trains, and by nobody once that process is dead.
+runtime::FileLock lock_run(runtime::Files& files, const std::string& run) {
+  const std::string checkpoints = RunDirectory(files, run).checkpoints_path();
+  files.make_directory(checkpoints);
+  const std::string path = checkpoints + "/RUN.lock";
+  std::optional<runtime::FileLock> lock = runtime::FileLock::try_lock(path);
+  if (lock) return std::move(*lock);
+  throw runtime::Error(runtime::ErrorKind::usage, "--run " + run + " is being trained by " +
+                                                      runtime::FileLock::owner(path) +
+                                                      "; wait for it, or choose another --run");
+}
+
 }  // namespace
 
 int run_train(const TrainOptions& options, runtime::Communicator& world) {
@@ -34,6 +48,8 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   if (data::has_split(files, options.data, "validation")) validation.emplace(files, options.data, "validation");
   const TrainingSettings settings = resolve_settings(options, config, training, world.size());
   check_run(files, settings);
+  std::optional<runtime::FileLock> lock;
+  if (world.rank() == 0) lock = lock_run(files, options.run);
   TrainingRun run(settings, world, files, training, validation ? &*validation : nullptr);
   if (world.rank() == 0) say_what_is_trained(settings, run.memory_plan(), world.size());
   run.run();
