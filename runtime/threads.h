@@ -1,6 +1,6 @@
-// How many threads the CPU kernels of the calling thread use: one OpenMP pool, shared with OpenBLAS. Our kernels cut their
-// work the same way for every count, so that results do not depend on it, except inside OpenBLAS; the size of per-thread
-// scratch does.
+// How many threads the CPU kernels of the calling thread use: one OpenMP pool, shared with OpenBLAS. Our kernels cut
+// their work the same way for every count, so that results do not depend on it, except inside OpenBLAS; the size of
+// per-thread scratch does.
 #pragma once
 
 #include <cstdint>
