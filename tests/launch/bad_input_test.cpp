@@ -203,11 +203,49 @@ TEST(BadInput, FullOutput) {
   Workspace space;
   space.prepare();
   ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "2"})).exit_code, 0);
-  const ProgramResult result = run_command(
-      {"sh", "-c",
-       std::string("exec ") + TRIREME_PROGRAM + " generate --model " + space.path("run") + " --prompt a > /dev/full"});
+  const std::string program = std::string("exec ") + TRIREME_PROGRAM + " ";
+  for (const std::string& command :
+       {"generate --model " + space.path("run") + " --prompt a",
+        "evaluate --model " + space.path("run") + " --data " + space.path("data"),
+        "checkpoint list " + space.path("run"), "checkpoint verify " + space.path("run"), std::string("--help")}) {
+    const ProgramResult result = run_command({"sh", "-c", program + command + " > /dev/full"});
+    expect_refused(result, 1, "cannot write to standard output");
+  }
+}
+
+/// A limit on file sizes stands in for a full disk; SIGXFSZ is ignored, as it would be on a disk that is full.
+ProgramResult run_with_small_files(const std::string& words, int kilobytes) {
+  return run_command(
+      {"bash", "-c", "trap '' XFSZ; ulimit -f " + std::to_string(kilobytes) + "; exec " TRIREME_PROGRAM " " + words});
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += word + " ";
+  return text;
+}
+
+TEST(BadInput, FullDiskAtACheckpointIsLoudAndTrainingGoesOn) {
+  Workspace space;
+  space.prepare();
+  const std::string words = joined(space.train_words("run", {"--steps", "4", "--checkpoint-every", "2"}));
+  const ProgramResult result = run_with_small_files(words, 100);  // the shard has 400 kB, the log less than one
   EXPECT_EQ(result.exit_code, 1) << result.error;
-  EXPECT_NE(result.error.find("cannot write to standard output"), std::string::npos) << result.error;
+  EXPECT_NE(result.error.find("step 2 was not saved"), std::string::npos) << result.error;
+  EXPECT_NE(result.error.find("training goes on"), std::string::npos) << result.error;
+  EXPECT_EQ(space.log("run").size(), 3u) << "steps 1 to 3; step 4 ends with the save that failed";
+  EXPECT_TRUE(std::filesystem::is_empty(space.path("run/checkpoints")) || !std::filesystem::exists(shard_of(space, 2)));
+  EXPECT_EQ(run_trireme(space.train_words("run", {"--steps", "4"})).exit_code, 0);
+}
+
+TEST(BadInput, FullDiskDuringPrepareLeavesNothingHalfValid) {
+  Workspace space;
+  space.write("corpus.txt", Workspace::corpus(200000));
+  const std::string words = joined(prepare_words(space, space.path("corpus.txt")));
+  const ProgramResult result = run_with_small_files(words, 100);
+  EXPECT_EQ(result.exit_code, 1) << result.error;
+  EXPECT_FALSE(std::filesystem::exists(space.path("out/dataset.json")));
+  EXPECT_EQ(run_trireme(prepare_words(space, space.path("corpus.txt"))).exit_code, 0);
 }
 
 }  // namespace
