@@ -14,7 +14,8 @@
 namespace trireme::launch {
 namespace {
 
-void say_what_is_trained(const TrainingSettings& settings, const runtime::MemoryPlan& plan, int ranks) {
+void say_what_is_trained(const TrainingSettings& settings, const TrainingRun& run, int ranks) {
+  const runtime::MemoryPlan plan = run.memory_plan();
   const auto parameters = static_cast<double>(model::parameter_count(settings.config));
   runtime::log_info("training " + settings.options.model + ": " + fixed_text(parameters / 1e6, 2) + " M parameters, " +
                     grouped(settings.tokens_per_step()) + " tokens a step, steps to " +
@@ -22,7 +23,8 @@ void say_what_is_trained(const TrainingSettings& settings, const runtime::Memory
   runtime::log_info(counted(ranks, "rank") + " x " + counted(runtime::compute_threads(), "thread") + ", " +
                     bytes_text(plan.total_bytes()) + " planned for each rank (parameters and optimizer " +
                     bytes_text(plan.persistent_bytes) + ", activations " + bytes_text(plan.slots * plan.slot_bytes) +
-                    ", scratch " + bytes_text(plan.scratch_bytes) + ")");
+                    ", scratch " + bytes_text(plan.scratch_bytes) + ") and " + bytes_text(run.staging_bytes()) +
+                    " for messages");
 }
 
 /// RUN/checkpoints/RUN.lock, held by the first rank for as long as it trains, and by nobody once that process is dead.
@@ -51,7 +53,7 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   std::optional<runtime::FileLock> lock;
   if (world.rank() == 0) lock = lock_run(files, options.run);
   TrainingRun run(settings, world, files, training, validation ? &*validation : nullptr);
-  if (world.rank() == 0) say_what_is_trained(settings, run.memory_plan(), world.size());
+  if (world.rank() == 0) say_what_is_trained(settings, run, world.size());
   run.run();
   return 0;
 }

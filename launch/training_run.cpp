@@ -1,5 +1,7 @@
 #include "launch/training_run.h"
 
+#include <chrono>
+
 #include "checkpoint/retention.h"
 #include "checkpoint/save.h"
 #include "launch/checkpoint_slices.h"
@@ -16,6 +18,17 @@ using runtime::Error;
 using runtime::ErrorKind;
 namespace json = boost::json;
 
+namespace {
+
+/// Bytes of a checkpoint's tensors, all ranks together.
+int64_t saved_bytes(const model::Trainer& trainer) {
+  int64_t bytes = 0;
+  for (const checkpoint::TensorSlice& slice : training_slices(trainer)) bytes += slice.data.bytes();
+  return bytes;
+}
+
+}  // namespace
+
 TrainingRun::TrainingRun(const TrainingSettings& settings, runtime::Communicator& world, runtime::Files& files,
                          const data::TokenDataset& training, const data::TokenDataset* validation)
     : settings_(settings),
@@ -29,6 +42,7 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, runtime::Communicator
       stream_(runtime::Device::cpu),
       trainer_(model::make_trainer(settings.config, model::Purpose::training, stream_, memory_, groups_)),
       metrics_({.version = version(), .commit = commit()}) {
+  metrics_.set_ranks(world.size());
   if (validation != nullptr) {
     validation_.emplace(*validation, settings.sequence_length, settings.microbatch_size, world.rank(), world.size());
   }
@@ -118,8 +132,10 @@ void TrainingRun::report(const StepRecord& record, const model::StepResult& resu
   for (const auto& [phase, seconds] : record.phase_seconds) metrics_.add_phase_seconds(phase, seconds);
   metrics_.add_data_wait_seconds(record.phase_seconds.at("data"));
   if (world_.size() == 1) return;
-  for (const auto& [op, total] : groups_.dp->totals())
+  for (const auto& [op, total] : groups_.dp->totals()) {
     metrics_.set_comm_totals(op, "mpi", "dp", total.calls, total.bytes);
+    metrics_.set_comm_seconds(op, "mpi", "dp", total.seconds);
+  }
 }
 
 void TrainingRun::validate(StepRecord& record) {
@@ -146,6 +162,9 @@ void TrainingRun::save(StepRecord& record, bool is_last) {
                       .state = state_json(settings_, progress_),
                       .slices = owned_slices(training_slices(*trainer_), world_.rank(), world_.size())});
     metrics_.record_checkpoint("success");
+    metrics_.set_newest_checkpoint(
+        saved_bytes(*trainer_),
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
     if (is_leader()) remove_old_checkpoints();
   } catch (const Error& error) {
     metrics_.record_checkpoint("failure");

@@ -36,6 +36,8 @@ class TrainingRun {
 
   runtime::MemoryPlan memory_plan() const { return plan_; }
   runtime::MemoryPlan memory_used() const { return memory_.used(); }
+  /// What the communicators took besides.
+  int64_t staging_bytes() const { return groups_.dp->staging_bytes(); }
 
  private:
   bool start_or_resume();
