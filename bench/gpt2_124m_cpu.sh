@@ -26,6 +26,6 @@ wait $pid || { cat "$work/train.txt" >&2; exit 1; }
 sed -n '1,2p' "$work/train.txt"
 sed 's/.*"tokens_per_second": \([0-9.]*\).*/\1/' "$work/run/log.jsonl" | sed -n '5,50p' | sort -n |
   awk '{ value[NR] = $1 } END { printf "tokens/s, steps 5 to 50: median %.0f (%.0f to %.0f)\n", value[int((NR + 1) / 2)], value[1], value[NR] }'
-awk '$1 >= 5 && $1 < 50 { if (!low || $2 < low) low = $2; if ($2 > high) high = $2 } { peak = $3 }
-  END { printf "resident: largest %.3f GB; steps 5 to 49: %.3f to %.3f GB, %.1f MB apart\n",
+awk '$1 >= 5 && $1 < 49 { if (!low || $2 < low) low = $2; if ($2 > high) high = $2 } { peak = $3 }
+  END { printf "resident: largest %.3f GB; steps 6 to 49: %.3f to %.3f GB, %.1f MB apart\n",
         peak * 1024 / 1e9, low * 1024 / 1e9, high * 1024 / 1e9, (high - low) * 1024 / 1e6 }' "$work/memory.txt"

@@ -13,9 +13,10 @@ using runtime::ErrorKind;
 
 namespace {
 
-void check_positive(const char* option, int64_t value) {
-  if (value < 1)
-    throw Error(ErrorKind::usage, std::string(option) + " is " + std::to_string(value) + ": give at least 1");
+// These checks are for callers in the program: `launch` has refused such options before, with the user's words.
+
+void check_positive(const char* what, int64_t value) {
+  if (value < 1) throw Error(ErrorKind::internal, std::string(what) + " is " + std::to_string(value));
 }
 
 void check_rank(int64_t rank, int64_t ranks) {
@@ -25,17 +26,16 @@ void check_rank(int64_t rank, int64_t ranks) {
 }
 
 void check_options(const LoaderOptions& options) {
-  check_positive("--sequence-length", options.sequence_length);
-  check_positive("--global-batch-size", options.global_batch_size);
-  check_positive("--microbatch-size", options.microbatch_size);
+  check_positive("the sequence length", options.sequence_length);
+  check_positive("the global batch size", options.global_batch_size);
+  check_positive("the microbatch size", options.microbatch_size);
   check_rank(options.rank, options.ranks);
   if (options.first_sample < 0) throw Error(ErrorKind::internal, "the first sample must not be negative");
-  const int64_t divisor = options.ranks * options.microbatch_size;
-  if (options.global_batch_size % divisor != 0) {
-    throw Error(ErrorKind::usage,
-                "--global-batch-size " + std::to_string(options.global_batch_size) + " does not divide among " +
-                    std::to_string(options.ranks) + " data-parallel ranks with --microbatch-size " +
-                    std::to_string(options.microbatch_size) + ": make it a multiple of " + std::to_string(divisor));
+  if (options.global_batch_size % (options.ranks * options.microbatch_size) != 0) {
+    throw Error(ErrorKind::internal, "a global batch of " + std::to_string(options.global_batch_size) +
+                                         " does not divide into microbatches of " +
+                                         std::to_string(options.microbatch_size) + " for " +
+                                         std::to_string(options.ranks) + " ranks");
   }
 }
 
@@ -57,9 +57,8 @@ TrainingLoader::TrainingLoader(const TokenDataset& dataset, const LoaderOptions&
   check_options(options);
   const int64_t T = options.sequence_length;
   if (dataset.tokens() < T + 1) {
-    throw Error(ErrorKind::data, dataset.name() + " has " + std::to_string(dataset.tokens()) +
-                                     " tokens, but one sequence of --sequence-length " + std::to_string(T) + " needs " +
-                                     std::to_string(T + 1) + ": give more text or a shorter sequence");
+    throw Error(ErrorKind::internal, dataset.name() + " has " + std::to_string(dataset.tokens()) +
+                                         " tokens, and a sequence with its last target takes " + std::to_string(T + 1));
   }
   window_.resize(static_cast<size_t>(T + 1));
   const int64_t microbatches = options.global_batch_size / (options.ranks * options.microbatch_size);
@@ -135,8 +134,8 @@ ValidationLoader::ValidationLoader(const TokenDataset& dataset, int64_t sequence
       microbatch_size_(microbatch_size),
       rank_(rank),
       ranks_(ranks) {
-  check_positive("--sequence-length", sequence_length);
-  check_positive("--microbatch-size", microbatch_size);
+  check_positive("the sequence length", sequence_length);
+  check_positive("the microbatch size", microbatch_size);
   check_rank(rank, ranks);
   if (dataset.tokens() < 2) {
     throw Error(ErrorKind::data, dataset.name() + " has " + std::to_string(dataset.tokens()) +

@@ -37,8 +37,8 @@ struct LoaderOptions {
 /// microbatches in order. A side thread reads ahead into the other half of a double buffer; it ends with the object.
 class TrainingLoader {
  public:
-  /// A batch that does not divide is Error(usage), a split shorter than one sequence and its last target Error(data).
-  /// `dataset` must outlive the loader.
+  /// A batch that does not divide, or a split shorter than one sequence and its last target, is Error(internal): the
+  /// caller has checked what the user gave. `dataset` must outlive the loader.
   TrainingLoader(const TokenDataset& dataset, const LoaderOptions& options);
   ~TrainingLoader();
   TrainingLoader(const TrainingLoader&) = delete;

@@ -92,7 +92,7 @@ DatasetManifest read_manifest(runtime::Files& files, const std::string& director
   if (!files.exists(directory)) throw Error(ErrorKind::usage, "data directory " + directory + " does not exist" + mend);
   const std::string path = manifest_path(directory);
   if (!files.exists(path)) {
-    throw Error(ErrorKind::data, directory + " is not a prepared dataset (it has no dataset.json)" + mend);
+    throw Error(ErrorKind::usage, directory + " is not a prepared dataset (it has no dataset.json)" + mend);
   }
   const std::string content = runtime::read_text(files, path);
   try {

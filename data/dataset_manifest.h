@@ -45,8 +45,8 @@ struct DatasetManifest {
 /// The path of `directory`'s manifest.
 std::string manifest_path(const std::string& directory);
 
-/// A directory that is missing (Error(io)), is not a prepared dataset, or whose dataset.json is of another version or
-/// damaged (Error(data)): one line naming it and the mend.
+/// A directory that is missing or has no dataset.json is Error(usage), a dataset.json of another format or version, or
+/// a damaged one, Error(data), one that cannot be read Error(io): one line naming it and the mend.
 DatasetManifest read_manifest(runtime::Files& files, const std::string& directory);
 
 /// Atomic and durable.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <set>
 
 #include <boost/json/parse.hpp>
 
@@ -65,13 +66,19 @@ bool is_row_file(const std::string& path) {
   return path.ends_with(".jsonl");
 }
 
-void add_directory(runtime::Files& files, const std::string& directory, std::vector<TextFile>& texts) {
+/// Links may lead in circles, so a directory counts once, under the first of its names.
+void add_directory(runtime::Files& files, const std::string& directory, std::set<std::string>& visited,
+                   std::vector<TextFile>& texts) {
+  if (!visited.insert(files.real_path(directory)).second) return;
   for (const std::string& name : files.list(directory)) {
     if (name.starts_with('.')) continue;
     const std::string path = directory.ends_with('/') ? directory + name : directory + "/" + name;
     if (files.is_directory(path)) {
-      add_directory(files, path, texts);
-    } else {
+      add_directory(files, path, visited, texts);
+      continue;
+    }
+    const bool is_broken_link = !files.exists(path);  // text that is missing: open says so
+    if (files.is_regular_file(path) || is_broken_link) {
       texts.push_back({.path = path, .rows = is_row_file(path)});
     }
   }
@@ -116,12 +123,18 @@ std::vector<TextFile> list_text_files(runtime::Files& files, std::span<const std
       throw Error(ErrorKind::usage,
                   "--input " + input + " does not exist: give a text file, a .jsonl file or a directory");
     }
-    if (!files.is_directory(input)) {
+    if (files.is_regular_file(input)) {
       texts.push_back({.path = input, .rows = is_row_file(input)});
       continue;
     }
+    if (!files.is_directory(input)) {
+      throw Error(ErrorKind::usage, "--input " + input +
+                                        " is not a regular file: the text is read twice, so save what a pipe or device "
+                                        "gives to a file first");
+    }
     const size_t before = texts.size();
-    add_directory(files, input, texts);
+    std::set<std::string> visited;
+    add_directory(files, input, visited, texts);
     if (texts.size() == before) {
       throw Error(ErrorKind::data,
                   "--input " + input + " is a directory without text files (hidden ones do not count)");

@@ -20,8 +20,9 @@ struct TextFile {
 };
 
 /// The files behind `inputs`: a file is itself, a directory all files below it in sorted order, without hidden ones
-/// (names that begin with a dot). A missing input is Error(io); no input, or a directory without files, Error(usage) or
-/// Error(data).
+/// (names that begin with a dot), without pipes, sockets and devices, and through links each directory once. No input,
+/// one that is missing and one that is neither file nor directory are Error(usage), a directory without files
+/// Error(data), one that cannot be listed Error(io).
 std::vector<TextFile> list_text_files(runtime::Files& files, std::span<const std::string> inputs);
 
 /// Calls `visit` with every document that is not empty; the view is valid during the call. `separator` cuts text files

@@ -6,6 +6,7 @@
 
 #include "data/document_split.h"
 #include "data/documents.h"
+#include "data/output_directory.h"
 #include "data/split_writer.h"
 #include "data/token_dataset.h"
 #include "runtime/digest.h"
@@ -41,36 +42,6 @@ void check_options(const PrepareOptions& options) {
                                         ": give a directory outside the text");
     }
   }
-}
-
-enum class OutputState { absent, debris, dataset };
-
-OutputState state_of_output(runtime::Files& files, const std::string& output) {
-  if (!files.exists(output)) return OutputState::absent;
-  if (!files.is_directory(output)) {
-    throw Error(ErrorKind::usage, "--output " + output + " is a file: name a directory");
-  }
-  if (files.exists(manifest_path(output))) return OutputState::dataset;
-  for (const std::string& name : files.list(output)) {
-    if (is_shard_file_name(name)) continue;
-    throw Error(ErrorKind::usage,
-                "--output " + output + " holds other files (" + name + "): name a new or empty directory");
-  }
-  return OutputState::debris;
-}
-
-void remove_debris(runtime::Files& files, const std::string& output) {
-  for (const std::string& name : files.list(output)) {
-    if (is_shard_file_name(name)) files.remove_all(output + "/" + name);
-  }
-}
-
-/// Removes what a failed run wrote; the output was no dataset before, so a manifest there is this run's.
-void discard(runtime::Files& files, const std::string& output, OutputState before) {
-  if (!files.is_directory(output)) return;
-  files.remove_all(manifest_path(output));
-  remove_debris(files, output);
-  if (before == OutputState::absent && files.list(output).empty()) files.remove_all(output);
 }
 
 /// What the first pass knows of the dataset: all but the splits' contents.
@@ -143,51 +114,59 @@ void add_only_document(DatasetWriter& writer, std::string_view document, double 
   writer.add("validation", document.substr(*cut));
 }
 
-}  // namespace
-
-PrepareReport prepare(runtime::Files& files, const Tokenizer& tokenizer, const PrepareOptions& options) {
-  check_options(options);
-  const std::vector<TextFile> texts = list_text_files(files, options.inputs);
-  const OutputState output_state = state_of_output(files, options.output);
-
-  CorpusSurvey survey;
+/// The first pass.
+void take_survey(runtime::Files& files, std::span<const TextFile> texts, const PrepareOptions& options,
+                 CorpusSurvey& survey) {
   for_each_document(files, texts, options.document_separator,
                     [&](std::string_view document) { survey.add(document, hash_of(document)); });
   if (survey.documents() == 0) {
     throw Error(ErrorKind::data, "the corpus is empty: no text in --input " + options.inputs.front() +
                                      (options.inputs.size() > 1 ? " and the others" : ""));
   }
-  DatasetManifest dataset = describe(tokenizer, options, survey.finish());
-  if (output_state == OutputState::dataset) return reuse(files, options.output, std::move(dataset));
+}
 
+/// The second pass: all shards, then the manifest. `dataset` lacks its splits.
+void write(runtime::Files& files, const Tokenizer& tokenizer, const PrepareOptions& options,
+           std::span<const TextFile> texts, const CorpusSurvey& survey, DatasetManifest& dataset) {
   const DocumentSplit split(options.validation_fraction, survey);
-  try {
-    files.make_directory(options.output);
-    remove_debris(files, options.output);
-    DatasetWriter writer(files, tokenizer, options);
-    CorpusSurvey second;
-    for_each_document(files, texts, options.document_separator, [&](std::string_view document) {
-      const runtime::Hash128 hash = hash_of(document);
-      if (survey.documents() == 1) {
-        add_only_document(writer, document, options.validation_fraction);
-      } else {
-        writer.add(split.is_validation(hash, second.documents()) ? "validation" : "train", document);
-      }
-      second.add(document, hash);
-    });
-    dataset.splits = writer.finish();
-    if (second.finish() != dataset.inputs_digest) {
-      throw Error(ErrorKind::data, "the text changed while it was prepared: run `trireme prepare` again");
+  DatasetWriter writer(files, tokenizer, options);
+  CorpusSurvey second;
+  for_each_document(files, texts, options.document_separator, [&](std::string_view document) {
+    const runtime::Hash128 hash = hash_of(document);
+    if (survey.documents() == 1) {
+      add_only_document(writer, document, options.validation_fraction);
+    } else {
+      writer.add(split.is_validation(hash, second.documents()) ? "validation" : "train", document);
     }
-    files.sync_directory(options.output);
-    write_manifest(files, options.output, dataset);
-  } catch (...) {
-    try {
-      discard(files, options.output, output_state);
-    } catch (const Error&) {  // the disk is in trouble: the first error is the one to tell
-    }
-    throw;
+    second.add(document, hash);
+  });
+  dataset.splits = writer.finish();
+  if (second.finish() != dataset.inputs_digest) {
+    throw Error(ErrorKind::data, "the text changed while it was prepared: run `trireme prepare` again");
   }
+  files.sync_directory(options.output);
+  write_manifest(files, options.output, dataset);
+}
+
+}  // namespace
+
+PrepareReport prepare(runtime::Files& files, const Tokenizer& tokenizer, const PrepareOptions& options) {
+  check_options(options);
+  const std::vector<TextFile> texts = list_text_files(files, options.inputs);
+  std::optional<OutputDirectory> output;
+  bool is_prepared = holds_dataset(files, options.output);
+  if (!is_prepared) {  // a finished dataset may lie where nobody can write a lock
+    output.emplace(files, options.output);
+    is_prepared = holds_dataset(files, options.output);  // another process may have been faster
+  }
+  CorpusSurvey survey;
+  take_survey(files, texts, options, survey);
+  DatasetManifest dataset = describe(tokenizer, options, survey.finish());
+  if (is_prepared) return reuse(files, options.output, std::move(dataset));
+
+  output->begin();
+  write(files, tokenizer, options, texts, survey, dataset);
+  output->finish();
   return {.dataset = std::move(dataset), .already_prepared = false};
 }
 

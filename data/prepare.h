@@ -28,8 +28,8 @@ struct PrepareReport {
 };
 
 /// Every document is followed by end of text; a part held back from a single document too. An output that holds another
-/// dataset or foreign files is Error(usage); what an interrupted run left is replaced. On any failure nothing of this
-/// run stays behind.
+/// dataset or foreign files, or in which another process is preparing, is Error(usage); what an interrupted run left is
+/// replaced. On any failure nothing of this run stays behind.
 PrepareReport prepare(runtime::Files& files, const Tokenizer& tokenizer, const PrepareOptions& options);
 
 }  // namespace trireme::data

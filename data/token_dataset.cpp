@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
-#include <boost/json/serialize.hpp>
-
 #include "data/dataset_manifest.h"
+#include "data/tokenizer.h"
 #include "runtime/digest.h"
 #include "runtime/error.h"
 
@@ -32,7 +31,7 @@ void check_shard(const DatasetManifest& manifest, const ShardEntry& entry, const
 TokenDataset::TokenDataset(runtime::Files& files, const std::string& directory, const std::string& split)
     : name_(directory + " (" + split + ")") {
   DatasetManifest manifest = read_manifest(files, directory);
-  if (runtime::sha256(boost::json::serialize(manifest.tokenizer)) != manifest.tokenizer_digest) {
+  if (tokenizer_digest(manifest.tokenizer) != manifest.tokenizer_digest) {
     throw Error(ErrorKind::data, manifest_path(directory) +
                                      " describes another tokenizer than its digest: it is damaged, prepare again");
   }

@@ -12,7 +12,11 @@ using runtime::Error;
 using runtime::ErrorKind;
 
 std::string Tokenizer::digest() const {
-  return runtime::sha256(boost::json::serialize(description()));
+  return tokenizer_digest(description());
+}
+
+std::string tokenizer_digest(const boost::json::object& description) {
+  return runtime::sha256(boost::json::serialize(description));
 }
 
 std::unique_ptr<Tokenizer> make_tokenizer(const boost::json::object& description) {

@@ -28,9 +28,12 @@ class Tokenizer {
   /// All that make_tokenizer needs, for example {"kind": "byte"}.
   virtual boost::json::object description() const = 0;
 
-  /// SHA-256 of the serialised description, 64 hexadecimal digits.
+  /// tokenizer_digest(description()).
   std::string digest() const;
 };
+
+/// SHA-256 of the serialised description, 64 hexadecimal digits.
+std::string tokenizer_digest(const boost::json::object& description);
 
 /// The tokenizer of a description; an unknown kind is Error(data) naming it.
 std::unique_ptr<Tokenizer> make_tokenizer(const boost::json::object& description);

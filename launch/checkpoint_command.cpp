@@ -10,6 +10,7 @@
 #include "checkpoint/load.h"
 #include "checkpoint/verify.h"
 #include "launch/commands.h"
+#include "launch/number_text.h"
 #include "launch/json_text.h"
 #include "runtime/error.h"
 
@@ -47,16 +48,6 @@ std::string newest_step(const std::string& path) {
   return steps.back();
 }
 
-std::string bytes_text(int64_t bytes) {
-  static constexpr const char* kUnits[] = {"bytes", "kB", "MB", "GB", "TB"};
-  double value = static_cast<double>(bytes);
-  size_t unit = 0;
-  for (; value >= 1000 && unit + 1 < std::size(kUnits); ++unit) value /= 1000;
-  char text[32];
-  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
-  return text;
-}
-
 int64_t total_bytes(const Manifest& manifest) {
   int64_t bytes = 0;
   for (const checkpoint::StoredFile& file : manifest.files) bytes += file.bytes;
@@ -67,10 +58,6 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text;
   for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
   return "(" + text + ")";
-}
-
-std::string count_text(size_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
 // A parameter and its moments share a line: "h.0.ln_1.weight  (64) fp32  exp_avg, exp_avg_sq, parameter".
@@ -100,8 +87,9 @@ int checkpoint_list(const std::string& path) {
     try {
       const Manifest manifest = checkpoint::read_manifest(real_files(), directory);
       std::cout << "step " << manifest.step << ": " << bytes_text(total_bytes(manifest)) << " in "
-                << count_text(manifest.files.size(), "file") << ", " << count_text(manifest.tensors.size(), "tensor")
-                << ", attempt " << manifest.attempt << " of run " << manifest.run_id << "\n";
+                << counted(std::ssize(manifest.files), "file") << ", "
+                << counted(std::ssize(manifest.tensors), "tensor") << ", attempt " << manifest.attempt << " of run "
+                << manifest.run_id << "\n";
     } catch (const Error& error) {
       std::cout << directory << ": " << error.what() << "\n";
     }
@@ -120,9 +108,9 @@ int checkpoint_show(const std::string& path) {
     std::cout << "saved after step " << manifest.parent_step << "\n";
   }
   std::cout << "layout " << json_text(manifest.layout) << "state " << json_text(manifest.state);
-  std::cout << count_text(manifest.tensors.size(), "tensor") << "\n";
+  std::cout << counted(std::ssize(manifest.tensors), "tensor") << "\n";
   print_tensors(manifest);
-  std::cout << count_text(manifest.files.size(), "file") << "\n";
+  std::cout << counted(std::ssize(manifest.files), "file") << "\n";
   for (const checkpoint::StoredFile& file : manifest.files) {
     std::cout << "  " << file.name << "  " << bytes_text(file.bytes) << "  CRC32C " << checkpoint::crc_text(file.crc32c)
               << "\n";

@@ -59,8 +59,7 @@ std::string program_help(const std::vector<Command>& all) {
       "trireme COMMAND [OPTIONS]\nTrains transformer models: text to tokens to a model that writes text.\n\n";
   for (const Command& one : all) text += "  " + one.name + std::string(14 - one.name.size(), ' ') + one.summary + "\n";
   text += "\n  trireme COMMAND --help    the options of a command\n  trireme --version\n";
-  text +=
-      "\nExit codes: 0 done, 1 failed, 2 wrong usage, 75 saved and asking to be requeued, 76 ended by the watchdog.\n";
+  text += "\nExit codes: 0 done, 1 failed (or: damaged, different), 2 wrong usage.\n";
   return text;
 }
 

@@ -4,6 +4,7 @@
 
 #include "data/batch_loader.h"
 #include "launch/commands.h"
+#include "launch/microbatch.h"
 #include "launch/model_source.h"
 #include "runtime/error.h"
 #include "runtime/threads.h"
@@ -16,7 +17,7 @@ using runtime::ErrorKind;
 int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
   runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
-  const ModelSource source = find_model(files, options.model);
+  const ModelSource source = find_model(files, world, options.model);
   const data::TokenDataset dataset(files, options.data, "validation");
   if (dataset.tokenizer_description() != source.tokenizer) {
     throw Error(ErrorKind::usage,
@@ -38,11 +39,7 @@ int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
   data::Microbatch batch;
   model::reset_loss(*trainer);
   while (loader.next(batch)) {
-    model::add_loss(*trainer, {.B = B,
-                               .T = T,
-                               .tokens = batch.tokens.data(),
-                               .targets = batch.targets.data(),
-                               .samples = batch.samples.data()});
+    model::add_loss(*trainer, host_microbatch(batch, T));
   }
   const model::MeanLoss mean = model::mean_loss(*trainer);
   if (world.rank() == 0) {

@@ -7,13 +7,9 @@
 #include "launch/commands.h"
 #include "launch/model_source.h"
 #include "model/generation.h"
-#include "runtime/error.h"
 #include "runtime/threads.h"
 
 namespace trireme::launch {
-
-using runtime::Error;
-using runtime::ErrorKind;
 
 namespace {
 
@@ -29,7 +25,8 @@ std::span<const float> refill(model::Generator& generator, const std::vector<int
 int run_generate(const GenerateOptions& options) {
   runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
-  const ModelSource source = find_model(files, options.model);
+  const auto world = runtime::solo_communicator();
+  const ModelSource source = find_model(files, *world, options.model);
   const auto tokenizer = data::make_tokenizer(source.tokenizer);
   std::vector<int32_t> text;
   tokenizer->encode(options.prompt, text);
@@ -37,11 +34,12 @@ int run_generate(const GenerateOptions& options) {
 
   parallel::MeshGroups groups{.tp = runtime::solo_communicator(), .dp = runtime::solo_communicator()};
   runtime::Stream stream(runtime::Device::cpu);
-  runtime::Memory memory = runtime::Memory::host(model::plan_generation(source.config, source.config.positions));
+  runtime::Memory memory = runtime::Memory::host(model::plan_generation(source.config));
   const auto trainer = model::make_trainer(source.config, model::Purpose::inference, stream, memory, groups);
   load_parameters(files, source, *trainer);
   model::Generator generator(*trainer);
 
+  const auto known = static_cast<size_t>(tokenizer->vocabulary_size());  // a model's vocabulary may be larger
   std::cout << options.prompt << std::flush;
   const model::SamplingOptions sampling{.temperature = options.temperature,
                                         .top_k = options.top_k,
@@ -50,7 +48,7 @@ int run_generate(const GenerateOptions& options) {
   std::span<const float> logits =
       static_cast<int64_t>(text.size()) > generator.positions() ? refill(generator, text) : generator.feed(text);
   for (int64_t i = 0; i < options.max_new_tokens; ++i) {
-    const int32_t token = model::sample(logits, sampling, i);
+    const int32_t token = model::sample(logits.first(known), sampling, i);
     if (token == tokenizer->end_of_text()) break;
     text.push_back(token);
     std::cout << tokenizer->decode(std::span(&token, 1)) << std::flush;
@@ -58,7 +56,6 @@ int run_generate(const GenerateOptions& options) {
     logits = generator.past() == generator.positions() ? refill(generator, text) : generator.feed(std::span(&token, 1));
   }
   std::cout << '\n' << std::flush;
-  if (!std::cout) throw Error(ErrorKind::io, "cannot write to standard output");
   return 0;
 }
 

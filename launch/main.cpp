@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
 #include <new>
 #include <string>
 #include <thread>
@@ -25,7 +26,9 @@ using namespace trireme;
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+/// How long ranks other than 0 wait before they speak: of several with the same story only rank 0 should live to tell it.
 constexpr auto kPatience = std::chrono::seconds(1);
+constexpr auto kLauncherPatience = std::chrono::seconds(5);  // mpirun takes its time to end the others
 
 /// This process's rank by the launcher's word, before MPI is initialised: mpirun's, PMIx's or srun's.
 int rank_of_launcher() {
@@ -75,7 +78,10 @@ int run(const launch::Invocation& invocation) {
       throw runtime::Error(runtime::ErrorKind::usage, invocation.command + " runs on one rank, got " +
                                                           std::to_string(world.size()) +
                                                           "; start it without mpirun or srun");
-    return invocation.run(world);
+    const int code = invocation.run(world);
+    if (!std::cout.flush() || std::fflush(stdout) != 0)
+      throw runtime::Error(runtime::ErrorKind::io, "cannot write to standard output");
+    return code;
   } catch (...) {
     const int code = report(world.rank(), world.size());
     if (world.size() == 1) return code;
@@ -92,9 +98,8 @@ int main(int argc, char** argv) {
   try {
     invocation = launch::parse_invocation({argv + 1, argv + argc});
   } catch (...) {
-    if (rank == 0) return report(0, 1);
-    std::this_thread::sleep_for(kPatience);  // all ranks were given the same words; mpirun must not end rank 0 first
-    return kUsage;
+    if (rank != 0) std::this_thread::sleep_for(kLauncherPatience);
+    return report(0, 1);
   }
   if (!invocation.text.empty()) return rank == 0 ? print(invocation.text) : 0;
   try {

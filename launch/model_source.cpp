@@ -59,9 +59,10 @@ model::ModelConfig model_to_train(runtime::Files& files, const std::string& opti
   return model::parse_model_config(value.as_object(), "--model " + path);
 }
 
-ModelSource find_model(runtime::Files& files, const std::string& option) {
+ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option) {
   ModelSource source;
-  source.step_directory = find_step_directory(files, option);
+  const std::string chosen = world.rank() == 0 ? find_step_directory(files, option) : "";
+  source.step_directory = runtime::all_gather_bytes(world, chosen).front();
   source.manifest = checkpoint::read_manifest(files, source.step_directory);
   const SavedRun saved = saved_run(source.manifest.state, source.step_directory);
   source.config = saved.config;

@@ -8,6 +8,7 @@
 #include "checkpoint/manifest.h"
 #include "model/config.h"
 #include "model/train_step.h"
+#include "runtime/communicator.h"
 #include "runtime/files.h"
 
 namespace trireme::launch {
@@ -25,9 +26,9 @@ struct ModelSource {
   int64_t sequence_length = 0;    ///< that it was trained with
 };
 
-/// --model of evaluate and generate: a run (its newest good checkpoint) or a step directory. Throws Error naming the
-/// path and the mend.
-ModelSource find_model(runtime::Files& files, const std::string& option);
+/// --model of evaluate and generate: a run (its newest good checkpoint) or a step directory. Collective: rank 0
+/// chooses, since a run may be alive. Throws Error naming the path and the mend.
+ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option);
 
 /// Reads the parameters into a trainer that was made with the source's config.
 void load_parameters(runtime::Files& files, const ModelSource& source, model::Trainer& trainer);

@@ -12,6 +12,15 @@ std::string number_text(double value);
 /// 12,345,678
 std::string grouped(int64_t value);
 
+/// 2.50 for (2.5, 2)
+std::string fixed_text(double value, int places);
+
+/// "1 document", "2 documents"
+std::string counted(int64_t count, const std::string& noun);
+
+/// "12 bytes", "1.5 GB" (powers of 1,000)
+std::string bytes_text(int64_t bytes);
+
 /// "48s", "3m 05s", "2h 07m", "3d 04h"
 std::string duration_text(double seconds);
 

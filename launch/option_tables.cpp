@@ -13,9 +13,8 @@ Option threads_option(int64_t& threads) {
                            "OMP_NUM_THREADS, else the cores of this rank");
 }
 
-Option sequence_length_option(int64_t& length) {
-  return with_default_note(whole_option("sequence-length", length, kSize, "Tokens of a sequence"),
-                           "the model's positions");
+Option sequence_length_option(int64_t& length, const std::string& otherwise) {
+  return with_default_note(whole_option("sequence-length", length, kSize, "Tokens of a sequence"), otherwise);
 }
 
 void add_training_length(std::vector<Option>& table, TrainOptions& o) {
@@ -26,7 +25,7 @@ void add_training_length(std::vector<Option>& table, TrainOptions& o) {
   table.push_back(with_default_note(
       whole_option("microbatch-size", o.microbatch_size, kSize, "Sequences of one forward and backward pass"),
       "global batch / ranks"));
-  table.push_back(sequence_length_option(o.sequence_length));
+  table.push_back(sequence_length_option(o.sequence_length, "the model's positions"));
   table.push_back(choice_option("device", o.device, {"auto", "cpu"}, "Where to compute"));
   table.push_back(threads_option(o.threads));
 }
@@ -93,7 +92,8 @@ OptionTable option_table(EvaluateOptions& o) {
           .options = {required(path_option("model", o.model, "DIR", "A step directory or a run")),
                       required(path_option("data", o.data, "DIR", "Token shards made by trireme prepare")),
                       whole_option("microbatch-size", o.microbatch_size, kSize, "Sequences of one forward pass"),
-                      sequence_length_option(o.sequence_length), threads_option(o.threads)},
+                      sequence_length_option(o.sequence_length, "the length it was trained with"),
+                      threads_option(o.threads)},
           .positionals = {}};
 }
 

@@ -57,7 +57,7 @@ struct EvaluateOptions {
   std::string model;
   std::string data;
   int64_t microbatch_size = 8;
-  int64_t sequence_length = 0;  ///< 0: the model's positions
+  int64_t sequence_length = 0;  ///< 0: the length it was trained with
   int64_t threads = 0;          ///< 0: OMP_NUM_THREADS, else the cores of this rank
 };
 

@@ -5,17 +5,10 @@
 #include "data/prepare.h"
 #include "data/tokenizer.h"
 #include "launch/commands.h"
+#include "launch/number_text.h"
 #include "runtime/files.h"
 
 namespace trireme::launch {
-namespace {
-
-std::string counted(int64_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
-
-}  // namespace
-
 int run_prepare(const PrepareOptions& options) {
   return prepare(options, std::cout);
 }

@@ -96,7 +96,14 @@ void RunLog::append(const json::object& line) {
   while (!rest.empty()) {
     const ssize_t written = write(descriptor_, rest.data(), rest.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) throw Error(ErrorKind::io, "cannot write " + path_ + ": " + runtime::system_message(errno));
+    if (written < 0) {
+      const std::string reason = runtime::system_message(errno);
+      const auto half_bytes = static_cast<off_t>(text.size() - rest.size());
+      if (half_bytes > 0 && ftruncate(descriptor_, lseek(descriptor_, 0, SEEK_END) - half_bytes) != 0) {
+        // The half line stays: the next start of the run drops it.
+      }
+      throw Error(ErrorKind::io, "cannot write " + path_ + ": " + reason);
+    }
     rest.remove_prefix(static_cast<size_t>(written));
   }
 }
@@ -112,6 +119,13 @@ RunDirectory::RunDirectory(runtime::Files& files, std::string path) : files_(fil
 
 void RunDirectory::write_config(const json::object& config) {
   runtime::write_text_atomically(files_, path_ + "/config.json", json_text(config));
+}
+
+void RunDirectory::set_log_aside(int64_t attempt) {
+  const std::string log = path_ + "/log.jsonl";
+  if (!files_.exists(log)) return;
+  runtime::write_text_atomically(files_, path_ + "/log-before-attempt-" + std::to_string(attempt) + ".jsonl",
+                                 runtime::read_text(files_, log));
 }
 
 std::optional<json::object> RunDirectory::read_config() const {

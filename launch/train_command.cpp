@@ -1,34 +1,42 @@
 // trireme train: checks options against files, says what will be trained, and hands over to TrainingRun.
-#include <cstdio>
+#include <optional>
 
 #include "data/token_dataset.h"
 #include "launch/commands.h"
 #include "launch/model_source.h"
+#include "launch/number_text.h"
 #include "launch/training_run.h"
+#include "runtime/error.h"
+#include "runtime/file_lock.h"
 #include "runtime/log.h"
 #include "runtime/threads.h"
 
 namespace trireme::launch {
 namespace {
 
-std::string decimal(double value, int places) {
-  char text[64];
-  std::snprintf(text, sizeof(text), "%.*f", places, value);
-  return text;
+void say_what_is_trained(const TrainingSettings& settings, const TrainingRun& run, int ranks) {
+  const runtime::MemoryPlan plan = run.memory_plan();
+  const auto parameters = static_cast<double>(model::parameter_count(settings.config));
+  runtime::log_info("training " + settings.options.model + ": " + fixed_text(parameters / 1e6, 2) + " M parameters, " +
+                    grouped(settings.tokens_per_step()) + " tokens a step, steps to " +
+                    std::to_string(settings.last_step) + ", fp32");
+  runtime::log_info(counted(ranks, "rank") + " x " + counted(runtime::compute_threads(), "thread") + ", " +
+                    bytes_text(plan.total_bytes()) + " planned for each rank (parameters and optimizer " +
+                    bytes_text(plan.persistent_bytes) + ", activations " + bytes_text(plan.slots * plan.slot_bytes) +
+                    ", scratch " + bytes_text(plan.scratch_bytes) + ") and " + bytes_text(run.staging_bytes()) +
+                    " for messages");
 }
 
-void say_what_is_trained(const TrainingSettings& settings, const runtime::MemoryPlan& plan, int ranks) {
-  const auto parameters = static_cast<double>(model::parameter_count(settings.config));
-  runtime::log_info("training " + settings.options.model + ": " + decimal(parameters / 1e6, 2) + " M parameters, " +
-                    std::to_string(settings.tokens_per_step()) + " tokens a step, steps to " +
-                    std::to_string(settings.last_step) + ", fp32");
-  runtime::log_info(std::to_string(ranks) + (ranks == 1 ? " rank x " : " ranks x ") +
-                    std::to_string(runtime::compute_threads()) + " threads, " +
-                    decimal(static_cast<double>(plan.total_bytes()) / 1e6, 1) +
-                    " MB planned for each rank (parameters and optimizer " +
-                    decimal(static_cast<double>(plan.persistent_bytes) / 1e6, 1) + ", activations " +
-                    decimal(static_cast<double>(plan.slots * plan.slot_bytes) / 1e6, 1) + ", scratch " +
-                    decimal(static_cast<double>(plan.scratch_bytes) / 1e6, 1) + ")");
+/// RUN/checkpoints/RUN.lock, held by the first rank for as long as it trains, and by nobody once that process is dead.
+runtime::FileLock lock_run(runtime::Files& files, const std::string& run) {
+  const std::string checkpoints = RunDirectory(files, run).checkpoints_path();
+  files.make_directory(checkpoints);
+  const std::string path = checkpoints + "/RUN.lock";
+  std::optional<runtime::FileLock> lock = runtime::FileLock::try_lock(path);
+  if (lock) return std::move(*lock);
+  throw runtime::Error(runtime::ErrorKind::usage, "--run " + run + " is being trained by " +
+                                                      runtime::FileLock::owner(path) +
+                                                      "; wait for it, or choose another --run");
 }
 
 }  // namespace
@@ -42,8 +50,10 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   if (data::has_split(files, options.data, "validation")) validation.emplace(files, options.data, "validation");
   const TrainingSettings settings = resolve_settings(options, config, training, world.size());
   check_run(files, settings);
+  std::optional<runtime::FileLock> lock;
+  if (world.rank() == 0) lock = lock_run(files, options.run);
   TrainingRun run(settings, world, files, training, validation ? &*validation : nullptr);
-  if (world.rank() == 0) say_what_is_trained(settings, run.memory_plan(), world.size());
+  if (world.rank() == 0) say_what_is_trained(settings, run, world.size());
   run.run();
   return 0;
 }

@@ -5,9 +5,12 @@
 #include "checkpoint/retention.h"
 #include "checkpoint/save.h"
 #include "launch/checkpoint_slices.h"
+#include "launch/microbatch.h"
+#include "launch/number_text.h"
 #include "launch/version.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
+#include "runtime/stopwatch.h"
 
 namespace trireme::launch {
 
@@ -17,16 +20,11 @@ namespace json = boost::json;
 
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-model::HostMicrobatch host_view(const data::Microbatch& batch, int64_t T) {
-  return {.B = static_cast<int64_t>(batch.samples.size()),
-          .T = T,
-          .tokens = batch.tokens.data(),
-          .targets = batch.targets.data(),
-          .samples = batch.samples.data()};
+/// Bytes of a checkpoint's tensors, all ranks together.
+int64_t saved_bytes(const model::Trainer& trainer) {
+  int64_t bytes = 0;
+  for (const checkpoint::TensorSlice& slice : training_slices(trainer)) bytes += slice.data.bytes();
+  return bytes;
 }
 
 }  // namespace
@@ -44,18 +42,14 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, runtime::Communicator
       stream_(runtime::Device::cpu),
       trainer_(model::make_trainer(settings.config, model::Purpose::training, stream_, memory_, groups_)),
       metrics_({.version = version(), .commit = commit()}) {
+  metrics_.set_ranks(world.size());
   if (validation != nullptr) {
     validation_.emplace(*validation, settings.sequence_length, settings.microbatch_size, world.rank(), world.size());
   }
 }
 
 void TrainingRun::run() {
-  start_or_resume();
-  if (progress_.step >= settings_.last_step) {
-    runtime::log_info("step " + std::to_string(progress_.step) + " of " + std::to_string(settings_.last_step) +
-                      " is already done; nothing to train");
-    return;
-  }
+  if (!start_or_resume()) return;
   data::TrainingLoader loader(training_, {.sequence_length = settings_.sequence_length,
                                           .global_batch_size = settings_.options.global_batch_size,
                                           .microbatch_size = settings_.microbatch_size,
@@ -70,18 +64,32 @@ void TrainingRun::run() {
     if (due(settings_.options.checkpoint_every) || is_last()) save(record, is_last());
     if (!is_leader()) continue;
     const bool logged = validates || due(settings_.options.log_every) || progress_.step == 1 || is_last();
-    display_->step(record, logged);
     if (record.validation_loss) display_->validation(record.step, *record.validation_loss);
-    if (logged) log_->append(record);
+    display_->step(record, logged);
+    if (logged) log(record);
+  }
+  if (lost_lines_ > 0) {
+    throw Error(ErrorKind::io, "the run is saved, but " + directory_->path() + "/log.jsonl misses " +
+                                   counted(lost_lines_, "line") + " that could not be written");
+  }
+}
+
+/// A log that cannot be written (a full disk) is no reason to lose the training behind it.
+void TrainingRun::log(const StepRecord& record) {
+  try {
+    log_->append(record);
+  } catch (const Error& error) {
+    if (lost_lines_++ == 0) runtime::log_error(std::string(error.what()) + "; training goes on");
   }
 }
 
 StepRecord TrainingRun::step(data::TrainingLoader& loader) {
-  const auto start = std::chrono::steady_clock::now();
+  const runtime::Stopwatch watch;
   const std::vector<data::Microbatch>& batches = loader.next();
-  const double data_seconds = seconds_since(start);
+  const double data_seconds = watch.seconds();
   std::vector<model::HostMicrobatch> microbatches;
-  for (const data::Microbatch& batch : batches) microbatches.push_back(host_view(batch, settings_.sequence_length));
+  for (const data::Microbatch& batch : batches)
+    microbatches.push_back(host_microbatch(batch, settings_.sequence_length));
 
   const model::UpdateOptions update = settings_.update(progress_.step, progress_.updates + 1);
   const model::StepResult result = model::train_step(*trainer_, microbatches, update);
@@ -94,7 +102,7 @@ StepRecord TrainingRun::step(data::TrainingLoader& loader) {
                     .loss = result.loss,
                     .grad_norm = result.grad_norm,
                     .learning_rate = update.learning_rate,
-                    .step_seconds = seconds_since(start),
+                    .step_seconds = watch.seconds(),
                     .skipped = !result.updated};
   record.tokens_per_second = static_cast<double>(settings_.tokens_per_step()) / record.step_seconds;
   record.phase_seconds = {{"data", data_seconds},
@@ -123,24 +131,27 @@ void TrainingRun::report(const StepRecord& record, const model::StepResult& resu
   if (record.skipped) metrics_.record_skipped_step("nonfinite");
   for (const auto& [phase, seconds] : record.phase_seconds) metrics_.add_phase_seconds(phase, seconds);
   metrics_.add_data_wait_seconds(record.phase_seconds.at("data"));
-  for (const auto& [op, total] : groups_.dp->totals())
+  if (world_.size() == 1) return;
+  for (const auto& [op, total] : groups_.dp->totals()) {
     metrics_.set_comm_totals(op, "mpi", "dp", total.calls, total.bytes);
+    metrics_.set_comm_seconds(op, "mpi", "dp", total.seconds);
+  }
 }
 
 void TrainingRun::validate(StepRecord& record) {
-  const auto start = std::chrono::steady_clock::now();
+  const runtime::Stopwatch watch;
   model::reset_loss(*trainer_);
   validation_->rewind();
   data::Microbatch batch;
-  while (validation_->next(batch)) model::add_loss(*trainer_, host_view(batch, settings_.sequence_length));
+  while (validation_->next(batch)) model::add_loss(*trainer_, host_microbatch(batch, settings_.sequence_length));
   record.validation_loss = model::mean_loss(*trainer_).loss;
-  record.phase_seconds["eval"] = seconds_since(start);
+  record.phase_seconds["eval"] = watch.seconds();
   metrics_.record_validation(*record.validation_loss);
   metrics_.add_phase_seconds("eval", record.phase_seconds["eval"]);
 }
 
 void TrainingRun::save(StepRecord& record, bool is_last) {
-  const auto start = std::chrono::steady_clock::now();
+  const runtime::Stopwatch watch;
   try {
     checkpoint::save(files_, world_,
                      {.checkpoints_directory = directory_->checkpoints_path(),
@@ -150,15 +161,27 @@ void TrainingRun::save(StepRecord& record, bool is_last) {
                       .layout = {{"tp", 1}, {"dp", world_.size()}, {"pp", 1}, {"zero_stage", 0}},
                       .state = state_json(settings_, progress_),
                       .slices = owned_slices(training_slices(*trainer_), world_.rank(), world_.size())});
-    if (is_leader()) checkpoint::keep_last(files_, directory_->checkpoints_path(), settings_.options.keep_last);
     metrics_.record_checkpoint("success");
+    metrics_.set_newest_checkpoint(
+        saved_bytes(*trainer_),
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
+    if (is_leader()) remove_old_checkpoints();
   } catch (const Error& error) {
     metrics_.record_checkpoint("failure");
     if (is_last || error.kind() != ErrorKind::io) throw;
-    runtime::log_error("step " + std::to_string(progress_.step) + " was not saved, training goes on: " + error.what());
+    if (is_leader()) runtime::log_error(std::string(error.what()) + "; training goes on");
   }
-  record.phase_seconds["checkpoint"] = seconds_since(start);
+  record.phase_seconds["checkpoint"] = watch.seconds();
   metrics_.record_checkpoint_phase("write", record.phase_seconds["checkpoint"]);
+}
+
+/// Too many checkpoints are no failure of the save before.
+void TrainingRun::remove_old_checkpoints() {
+  try {
+    checkpoint::keep_last(files_, directory_->checkpoints_path(), settings_.options.keep_last);
+  } catch (const Error& error) {
+    runtime::log_warning(std::string("old checkpoints stay: ") + error.what());
+  }
 }
 
 }  // namespace trireme::launch

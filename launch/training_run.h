@@ -2,7 +2,6 @@
 // the run's memory, progress and files; the mathematics is model::train_step's.
 #pragma once
 
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <memory>
 #include <optional>
@@ -37,11 +36,15 @@ class TrainingRun {
 
   runtime::MemoryPlan memory_plan() const { return plan_; }
   runtime::MemoryPlan memory_used() const { return memory_.used(); }
+  /// What the communicators took besides.
+  int64_t staging_bytes() const { return groups_.dp->staging_bytes(); }
 
  private:
-  void start_or_resume();
+  bool start_or_resume();
   bool resume();
-  void note_changes(const boost::json::object& state);
+  void open_files();
+  void log(const StepRecord& record);
+  void remove_old_checkpoints();
   StepRecord step(data::TrainingLoader& loader);
   void validate(StepRecord& record);
   void save(StepRecord& record, bool is_last);
@@ -62,9 +65,10 @@ class TrainingRun {
   std::optional<data::ValidationLoader> validation_;
   Progress progress_;
   std::string run_id_;
-  int64_t attempt_ = 1;         ///< starts of this run, this one included
-  boost::json::array changes_;  ///< of allowed choices, for config.json
+  int64_t attempt_ = 1;               ///< starts of this run, this one included
+  std::vector<std::string> changes_;  ///< of allowed choices since the checkpoint, a line each
   std::optional<RunDirectory> directory_;
+  int64_t lost_lines_ = 0;               ///< of log.jsonl
   std::optional<RunLog> log_;            ///< of the leader
   std::optional<ProgressLine> display_;  ///< of the leader
   runtime::TrainingMetrics metrics_;

@@ -60,8 +60,7 @@ void check_run_identity(runtime::Files& files, const std::string& checkpoints, c
 }  // namespace
 
 void check_run(runtime::Files& files, const TrainingSettings& settings) {
-  const RunDirectory directory(files, settings.options.run);
-  const std::string checkpoints = directory.checkpoints_path();
+  const std::string checkpoints = settings.options.run + "/checkpoints";
   const Resume& wanted = settings.options.resume;
   const std::vector<int64_t> steps = checkpoint::committed_steps(files, checkpoints);
   if (wanted.mode == Resume::Mode::never && !steps.empty()) {
@@ -75,49 +74,62 @@ void check_run(runtime::Files& files, const TrainingSettings& settings) {
   check_run_identity(files, checkpoints, settings);
 }
 
-void TrainingRun::start_or_resume() {
+/// False when there is nothing to train; a run that is there is then left as it is.
+bool TrainingRun::start_or_resume() {
   directory_.emplace(files_, settings_.options.run);
   if (!resume()) {
     run_id_ = agree_on_run_id(world_);
     model::initialize(stream_, static_cast<uint64_t>(settings_.options.seed), trainer_->units);
   }
-  if (!is_leader()) return;
+  if (progress_.step >= settings_.last_step) {
+    if (is_leader()) {
+      runtime::log_info("step " + std::to_string(progress_.step) + " of " + std::to_string(settings_.last_step) +
+                        " is already done; nothing to train");
+    }
+    return false;
+  }
+  if (is_leader()) open_files();
+  return true;
+}
+
+/// config.json, log.jsonl and the progress line. Whatever the run has beyond the step it goes on from (the user chose
+/// an older one, or newer ones are damaged) is put aside, not deleted.
+void TrainingRun::open_files() {
+  const std::string checkpoints = directory_->checkpoints_path();
+  const std::vector<int64_t> steps = checkpoint::committed_steps(files_, checkpoints);
+  if (!steps.empty() && steps.back() > progress_.step) {
+    checkpoint::set_aside_newer(files_, checkpoints, progress_.step);
+    directory_->set_log_aside(attempt_);
+  }
   const std::optional<json::object> previous = directory_->read_config();
   json::array changes;
   if (progress_.step > 0 && previous && previous->contains("changes")) changes = previous->at("changes").as_array();
-  changes.insert(changes.end(), changes_.begin(), changes_.end());
+  for (const std::string& change : changes_) {
+    runtime::log_info("from step " + std::to_string(progress_.step) + " on: " + change);
+    changes.push_back(json::object{{"step", progress_.step}, {"change", change}});
+  }
   directory_->write_config(config_json(settings_, world_.size(), changes));
   log_.emplace(directory_->open_log(progress_.step));
   display_.emplace(settings_.last_step, ProgressLine::on_terminal());
 }
 
-/// Says and records which allowed choices differ from those of the checkpoint.
-void TrainingRun::note_changes(const json::object& state) {
-  for (const std::string& change : changes_since(settings_, state)) {
-    if (!is_leader()) continue;
-    runtime::log_info("from step " + std::to_string(progress_.step) + " on: " + change);
-    changes_.push_back(json::object{{"step", progress_.step}, {"change", change}});
-  }
-}
-
 bool TrainingRun::resume() {
   const std::string checkpoints = directory_->checkpoints_path();
-  if (checkpoint::committed_steps(files_, checkpoints).empty()) return false;
   const Resume& wanted = settings_.options.resume;
   const std::vector<checkpoint::TensorSlice> slices = training_slices(*trainer_);
-  checkpoint::Loaded loaded;
+  std::optional<checkpoint::Loaded> loaded;
   if (wanted.mode == Resume::Mode::step) {
     const std::string directory = checkpoint::step_directory(checkpoints, wanted.step);
     loaded = {.step = wanted.step, .manifest = checkpoint::read_manifest(files_, directory)};
-    checkpoint::load(files_, directory, loaded.manifest, slices);
+    checkpoint::load(files_, directory, loaded->manifest, slices);
   } else {
-    loaded = *checkpoint::load_newest(files_, world_, checkpoints, slices);
+    loaded = checkpoint::load_newest(files_, world_, checkpoints, slices);
   }
-  progress_ = progress_from(loaded.manifest.state, checkpoints);
-  run_id_ = loaded.manifest.run_id;
-  attempt_ = loaded.manifest.attempt + 1;
-  note_changes(loaded.manifest.state);
-  if (is_leader()) checkpoint::set_aside_newer(files_, checkpoints, progress_.step);
+  if (!loaded) return false;
+  progress_ = progress_from(loaded->manifest.state, checkpoints);
+  run_id_ = loaded->manifest.run_id;
+  attempt_ = loaded->manifest.attempt + 1;
+  changes_ = changes_since(settings_, loaded->manifest.state);
   if (is_leader()) runtime::log_info("resumed from step " + std::to_string(progress_.step) + " of " + checkpoints);
   return true;
 }

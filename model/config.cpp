@@ -1,8 +1,12 @@
 #include "model/config.h"
 
+#include <algorithm>
+#include <array>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <cmath>
+#include <span>
 
 #include "model/presets.h"
 #include "runtime/error.h"
@@ -15,6 +19,9 @@ namespace json = boost::json;
 
 namespace {
 
+/// A layer's number has 13 bits in the site of a dropout (DESIGN, "Randomness").
+constexpr int64_t kMaxLayers = (int64_t{1} << 13) - 1;
+
 /// One config.json, with errors that name it.
 class ConfigReader {
  public:
@@ -22,20 +29,39 @@ class ConfigReader {
 
   [[noreturn]] void fail(const std::string& what) const { throw Error(ErrorKind::data, source_ + ": " + what); }
 
-  int64_t whole_number(const char* key, int64_t fallback, int64_t least) const {
+  /// In [least, most]; the default bound keeps every product of two sizes far inside 64 bits.
+  int64_t whole_number(const char* key, int64_t fallback, int64_t least, int64_t most = int64_t{1} << 24) const {
     const json::value* value = find(key);
     if (value == nullptr) return fallback;
-    if (!value->is_int64() || value->as_int64() < least) {
-      fail(std::string(key) + " is " + json::serialize(*value) + ", expected a whole number of at least " +
-           std::to_string(least));
+    if (!value->is_int64() || value->as_int64() < least || value->as_int64() > most) {
+      fail(std::string(key) + " is " + json::serialize(*value) + ", expected a whole number from " +
+           std::to_string(least) + " to " + std::to_string(most));
     }
     return value->as_int64();
+  }
+
+  /// Keys that would change the mathematics may only have the value that this program computes with.
+  void must_be(const char* key, bool supported) const {
+    if (flag(key, supported) == supported) return;
+    fail(std::string(key) + " is " + (supported ? "false" : "true") + "; this version only trains models with " +
+         (supported ? "true" : "false"));
+  }
+
+  /// GPT-2's sizes are called n_...: one that is not known is a mistake, not an extension.
+  void refuse_unknown_sizes(std::span<const std::string_view> known) const {
+    for (const auto& [key, value] : object_) {
+      const std::string_view name(key.data(), key.size());
+      if (!name.starts_with("n_") || std::ranges::find(known, name) != known.end()) continue;
+      std::string names;
+      for (std::string_view one : known) names += (names.empty() ? "" : ", ") + std::string(one);
+      fail("unknown key " + std::string(name) + "; the sizes are " + names);
+    }
   }
 
   double positive(const char* key, double fallback) const {
     const json::value* value = find(key);
     if (value == nullptr) return fallback;
-    if (!value->is_number() || value->to_number<double>() <= 0) {
+    if (!value->is_number() || !(value->to_number<double>() > 0) || !std::isfinite(value->to_number<double>())) {
       fail(std::string(key) + " is " + json::serialize(*value) + ", expected a number above 0");
     }
     return value->to_number<double>();
@@ -67,8 +93,14 @@ class ConfigReader {
 };
 
 ModelConfig parse_gpt2(const ConfigReader& read) {
+  static constexpr std::array<std::string_view, 6> kSizes = {"n_ctx",   "n_embd",  "n_head",
+                                                             "n_inner", "n_layer", "n_positions"};
+  read.refuse_unknown_sizes(kSizes);
+  read.must_be("scale_attn_weights", true);
+  read.must_be("scale_attn_by_inverse_layer_idx", false);
+  read.must_be("add_cross_attention", false);
   ModelConfig config;
-  config.layers = read.whole_number("n_layer", 12, 1);
+  config.layers = read.whole_number("n_layer", 12, 1, kMaxLayers);
   config.heads = read.whole_number("n_head", 12, 1);
   config.kv_heads = config.heads;
   config.width = read.whole_number("n_embd", 768, 1);

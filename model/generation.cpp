@@ -77,16 +77,13 @@ int32_t sample(std::span<const float> logits, const SamplingOptions& options, in
   return order[static_cast<size_t>(drawn - weights.begin())];
 }
 
-runtime::MemoryPlan plan_generation(const ModelConfig& config, int64_t prompt_tokens) {
+runtime::MemoryPlan plan_generation(const ModelConfig& config) {
   runtime::Stream stream(runtime::Device::dry);
   runtime::Memory memory = runtime::Memory::dry(1);
   parallel::MeshGroups groups = parallel::dry_groups({});
   const auto trainer = make_trainer(config, Purpose::inference, stream, memory, groups);
   Generator generator(*trainer);
-  // The scratch of attention grows with what is cached: the largest prompt first, then the last single token.
-  const std::vector<int32_t> prompt(static_cast<size_t>(prompt_tokens));
-  generator.feed(prompt);
-  while (generator.past() < generator.positions()) generator.feed(std::span(prompt).first(1));
+  generator.feed(std::vector<int32_t>(static_cast<size_t>(config.positions)));
   return memory.used();
 }
 

@@ -43,7 +43,7 @@ struct SamplingOptions {
 /// smaller id.
 int32_t sample(std::span<const float> logits, const SamplingOptions& options, int64_t index);
 
-/// Memory of a generator that is fed at most `prompt_tokens` at once.
-runtime::MemoryPlan plan_generation(const ModelConfig& config, int64_t prompt_tokens);
+/// Memory of a generator that may be fed all its positions at once.
+runtime::MemoryPlan plan_generation(const ModelConfig& config);
 
 }  // namespace trireme::model

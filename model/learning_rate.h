@@ -10,7 +10,7 @@ namespace trireme::model {
 
 enum class Schedule {
   constant,  ///< the peak after warm-up
-  linear,    ///< a line from the peak to the minimum at the last step
+  linear,    ///< a line from the peak to the minimum, which would come after the last step
   cosine,    ///< half a cosine from the peak to the minimum (Loshchilov and Hutter 2016, arXiv:1608.03983)
   wsd,       ///< warm-up, stable, then a line to the minimum over the last fifth (Hu et al. 2024, arXiv:2404.06395)
 };

@@ -113,11 +113,16 @@ std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purp
   return units;
 }
 
-void initialize(runtime::Stream& stream, uint64_t seed, std::vector<Unit>& units) {
-  for (Unit& unit : units) {
+void clear(runtime::Stream& stream, std::vector<Unit>& units) {
+  for (const Unit& unit : units) {
     for (const View& range : {unit.parameters, unit.gradients, unit.exp_avg, unit.exp_avg_sq}) {
       if (!range.absent()) runtime::fill(stream, range, 0);
     }
+  }
+}
+
+void initialize(runtime::Stream& stream, uint64_t seed, std::vector<Unit>& units) {
+  for (Unit& unit : units) {
     for (size_t i = 0; i < unit.definition.parameters.size(); ++i) {
       const ParameterDefinition& parameter = unit.definition.parameters[i];
       const View values = unit.part(unit.parameters, i);

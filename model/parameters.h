@@ -45,10 +45,13 @@ struct Unit {
 
 enum class Purpose { inference, training };
 
-/// Places every unit in `persistent`. Uninitialised.
+/// Places every unit in `persistent`, not yet cleared.
 std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purpose, runtime::Arena& persistent);
 
-/// Initial weights by (seed, name, global element index); gradients and moments zero.
+/// Zeroes everything, padding included: what comes before initialize() and before loading a checkpoint.
+void clear(runtime::Stream& stream, std::vector<Unit>& units);
+
+/// Initial weights by (seed, name, global element index). The units are clear.
 void initialize(runtime::Stream& stream, uint64_t seed, std::vector<Unit>& units);
 
 }  // namespace trireme::model

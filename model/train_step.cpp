@@ -1,13 +1,13 @@
 #include "model/train_step.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
 #include "runtime/ops/adamw.h"
 #include "runtime/ops/elementwise.h"
 #include "runtime/ops/positions.h"
+#include "runtime/stopwatch.h"
 
 namespace trireme::model {
 
@@ -16,20 +16,6 @@ using runtime::DType;
 using runtime::View;
 
 namespace {
-
-class Stopwatch {
- public:
-  /// Seconds since construction or the last lap.
-  double lap() {
-    const auto now = std::chrono::steady_clock::now();
-    const double seconds = std::chrono::duration<double>(now - start_).count();
-    start_ = now;
-    return seconds;
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 template <typename T>
 View upload(runtime::Stream& stream, Arena& slot, const T* host, int64_t elements) {
@@ -47,7 +33,7 @@ Context context_of(Trainer& trainer, double dropout, uint64_t seed) {
           .seed = seed};
 }
 
-/// Sum over units and parameters, in order, of the squares of the reduced gradients.
+/// Sum over units, in order, of the squares of the reduced gradients; padding is zero.
 void add_gradient_norm(Trainer& trainer) {
   for (const Unit& unit : trainer.units) {
     runtime::add_sum_of_squares(trainer.stream, unit.gradients, trainer.totals.rows(2, 1));
@@ -126,13 +112,14 @@ std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose
                                                       .totals = memory.persistent.allocate(DType::fp64, {3}),
                                                       .saved = {},
                                                       .reduction = {*groups.dp, unit_count}});
+  clear(stream, trainer->units);
   trainer->saved.blocks.reserve(trainer->weights.blocks.size());
   return trainer;
 }
 
 StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options) {
   StepResult result;
-  Stopwatch watch;
+  runtime::Stopwatch watch;
   Context context = context_of(trainer, options.dropout, options.seed);
   runtime::fill(trainer.stream, trainer.totals, 0);
   for (const HostMicrobatch& microbatch : microbatches) {

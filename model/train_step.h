@@ -68,7 +68,7 @@ struct Trainer {
   parallel::GradientReduction reduction;
 };
 
-/// Places everything persistent in memory.persistent. Parameters are uninitialised: initialize() or load them.
+/// Places everything persistent in memory.persistent and clears it. Parameters are zero: initialize() or load them.
 std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, runtime::Stream& stream,
                                       runtime::Memory& memory, parallel::MeshGroups& groups);
 

@@ -33,7 +33,9 @@ int64_t CallLedger::enter(std::string_view op, int64_t elements, DType dtype, co
 void CallLedger::leave(int64_t sequence) {
   std::lock_guard lock(ring_mutex_);
   CommCall& call = ring_[static_cast<size_t>(sequence % kRecentCalls)];
-  if (call.sequence == sequence) call.left_seconds = monotonic_seconds();
+  if (call.sequence != sequence) return;
+  call.left_seconds = monotonic_seconds();
+  totals_.find(call.op)->second.seconds += call.left_seconds - call.entered_seconds;
 }
 
 std::vector<CommCall> CallLedger::recent_calls() const {

@@ -17,11 +17,6 @@ struct CollectiveCall {
   int peer = 0;  ///< root of a broadcast, other side of a send or recv
 };
 
-/// The views of a call in place.
-inline CollectiveCall call_on(CollectiveOp op, View buffer) {
-  return {.op = op, .input = buffer, .output = buffer};
-}
-
 struct GroupPlace {
   int rank = 0;
   int size = 1;

@@ -223,16 +223,69 @@ Step CollectivePlan::one_way(int64_t lane) const {
   return step;
 }
 
-Traffic sent_traffic(const CollectivePlan& plan) {
-  Traffic traffic;
-  for (int64_t lane = 0; lane < plan.lanes(); ++lane) {
-    for (int index = 0; index < plan.steps_per_lane(); ++index) {
-      const Message send = plan.step(lane, index).send;
-      traffic.messages += send.exists() ? 1 : 0;
-      traffic.bytes += send.elements * plan.spec().dtype_bytes;
-    }
+namespace {
+
+/// Messages that carry a block of so many elements.
+int64_t messages_of(const CollectivePlan& plan, int64_t elements) {
+  return divide_up(elements, plan.chunk_elements());
+}
+
+/// The elements of block `index` of an all_reduce.
+int64_t block_elements(const CollectiveSpec& spec, int index) {
+  return spec.elements * (index + 1) / spec.size - spec.elements * index / spec.size;
+}
+
+/// Each of the two rings sends every block but one: the own one, then the next rank's. elements % P blocks are longer
+/// by one than the rest.
+Traffic all_reduce_traffic(const CollectivePlan& plan) {
+  const CollectiveSpec& spec = plan.spec();
+  const int64_t P = spec.size;
+  const int64_t shorter = spec.elements / P;
+  const int64_t all_blocks =
+      spec.elements % P * messages_of(plan, shorter + 1) + (P - spec.elements % P) * messages_of(plan, shorter);
+  const int64_t own = block_elements(spec, spec.rank);
+  const int64_t next = block_elements(spec, (spec.rank + 1) % spec.size);
+  return {.messages = 2 * all_blocks - messages_of(plan, own) - messages_of(plan, next),
+          .bytes = (2 * spec.elements - own - next) * spec.dtype_bytes};
+}
+
+Traffic broadcast_traffic(const CollectivePlan& plan) {
+  const CollectiveSpec& spec = plan.spec();
+  const int P = spec.size;
+  const int v = (spec.rank - spec.peer + P) % P;  // counted from the root
+  int64_t receivers = v < P - 1 ? 1 : 0;          // of the chain
+  if (messages_of(plan, spec.elements) <= 1) {    // of the tree: each v + 2^k < P with 2^k below the lowest bit of v
+    const int below = v == 0 ? ceil_log2(P) : std::countr_zero(static_cast<unsigned>(v));
+    receivers = std::min<int>(below, std::bit_width(static_cast<unsigned>(P - 1 - v)));
   }
-  return traffic;
+  return {.messages = receivers * messages_of(plan, spec.elements),
+          .bytes = receivers * spec.elements * spec.dtype_bytes};
+}
+
+}  // namespace
+
+Traffic sent_traffic(const CollectivePlan& plan) {
+  const CollectiveSpec& spec = plan.spec();
+  const int64_t others = spec.size - 1;
+  const int64_t messages = messages_of(plan, spec.elements);
+  const int64_t bytes = spec.elements * spec.dtype_bytes;
+  switch (spec.op) {
+    case CollectiveOp::all_reduce:
+      return all_reduce_traffic(plan);
+    case CollectiveOp::reduce_scatter:
+    case CollectiveOp::all_gather:
+    case CollectiveOp::all_to_all:
+      return {.messages = others * messages, .bytes = others * bytes};
+    case CollectiveOp::broadcast:
+      return broadcast_traffic(plan);
+    case CollectiveOp::barrier:
+      return {.messages = ceil_log2(spec.size), .bytes = 0};
+    case CollectiveOp::send:
+      return {.messages = messages, .bytes = bytes};
+    case CollectiveOp::recv:
+      return {};
+  }
+  return {};
 }
 
 }  // namespace trireme::runtime

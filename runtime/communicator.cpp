@@ -1,11 +1,11 @@
 #include "runtime/communicator.h"
 
 #include <algorithm>
-#include <exception>
-#include <iostream>
 
+#include "runtime/collective_call.h"
 #include "runtime/host_communicator.h"
 #include "runtime/local_transport.h"
+#include "runtime/log.h"
 
 namespace trireme::runtime {
 
@@ -17,14 +17,14 @@ Pending& Pending::operator=(Pending&& other) noexcept {
 
 Pending::~Pending() {
   if (operation_ == nullptr) return;
-  if (std::uncaught_exceptions() > 0) {  // this rank is failing: waiting for others could take for ever
+  if (std::uncaught_exceptions() > exceptions_at_start_) {  // this rank is failing: waiting could take for ever
     operation_->abandon();
     return;
   }
   try {
     operation_->wait();
   } catch (const std::exception& error) {
-    std::cerr << "a message that nobody waited for failed: " << error.what() << std::endl;
+    log_error("a message that nobody waited for failed: " + std::string(error.what()));
   }
 }
 
@@ -33,6 +33,38 @@ void Pending::wait() {
   const std::shared_ptr<Operation> operation = std::move(operation_);
   operation_ = nullptr;
   operation->wait();
+}
+
+Pending Communicator::all_reduce(View buffer, ReduceOp op) {
+  return start({.op = CollectiveOp::all_reduce, .input = buffer, .output = buffer, .reduce = op});
+}
+
+Pending Communicator::reduce_scatter(ConstView input, View output, ReduceOp op) {
+  return start({.op = CollectiveOp::reduce_scatter, .input = input, .output = output, .reduce = op});
+}
+
+Pending Communicator::all_gather(ConstView input, View output) {
+  return start({.op = CollectiveOp::all_gather, .input = input, .output = output});
+}
+
+Pending Communicator::all_to_all(ConstView input, View output) {
+  return start({.op = CollectiveOp::all_to_all, .input = input, .output = output});
+}
+
+Pending Communicator::broadcast(View buffer, int root) {
+  return start({.op = CollectiveOp::broadcast, .input = buffer, .output = buffer, .peer = root});
+}
+
+Pending Communicator::send(ConstView buffer, int peer) {
+  return start({.op = CollectiveOp::send, .input = buffer, .peer = peer});
+}
+
+Pending Communicator::recv(View buffer, int peer) {
+  return start({.op = CollectiveOp::recv, .output = buffer, .peer = peer});
+}
+
+Pending Communicator::barrier() {
+  return start({.op = CollectiveOp::barrier});
 }
 
 std::unique_ptr<Communicator> solo_communicator() {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <map>
 #include <memory>
 #include <string>
@@ -16,10 +17,11 @@
 namespace trireme::runtime {
 
 enum class ReduceOp { sum, max };
+struct CollectiveCall;
 
 /// An operation in flight. Waiting is done by wait(), which throws what went wrong; the destructor of an unfinished
-/// Pending waits too and logs, except while an exception passes: then it abandons the operation, for a failing rank
-/// must not wait for others. A default-constructed one is done.
+/// Pending waits too and logs, except when an exception ends its scope: then it abandons the operation, for a failing
+/// rank must not wait for others. A default-constructed one is done.
 class Pending {
  public:
   class Operation {
@@ -33,7 +35,7 @@ class Pending {
 
   Pending() = default;
   explicit Pending(std::shared_ptr<Operation> operation) : operation_(std::move(operation)) {}
-  Pending(Pending&&) noexcept = default;
+  Pending(Pending&& other) noexcept : operation_(std::move(other.operation_)) {}
   Pending& operator=(Pending&& other) noexcept;
   ~Pending();
 
@@ -42,6 +44,7 @@ class Pending {
 
  private:
   std::shared_ptr<Operation> operation_;  // shared with its communicator, which makes it progress
+  int exceptions_at_start_ = std::uncaught_exceptions();
 };
 
 /// One entry of a communicator's ring of recent calls.
@@ -60,7 +63,11 @@ struct CommTotal {
   int64_t calls = 0;
   int64_t messages = 0;
   int64_t bytes = 0;
-  bool operator==(const CommTotal&) const = default;
+  double seconds = 0;  ///< from the start of each call to its end, what was computed in between included
+  /// What is counted, not what is measured: equal for every kind of communicator.
+  bool operator==(const CommTotal& other) const {
+    return calls == other.calls && messages == other.messages && bytes == other.bytes;
+  }
 };
 
 class Communicator {
@@ -72,17 +79,17 @@ class Communicator {
 
   /// Element by element, in place; the same bits on every rank. fp32, fp64, i64. Sends 2(P-1)/P * |buffer| bytes per
   /// rank.
-  virtual Pending all_reduce(View buffer, ReduceOp op) = 0;
+  Pending all_reduce(View buffer, ReduceOp op);
   /// output (n) = this rank's part of the sum over ranks of input (P * n). Sends (P-1)/P * |input| bytes per rank.
-  virtual Pending reduce_scatter(ConstView input, View output, ReduceOp op) = 0;
+  Pending reduce_scatter(ConstView input, View output, ReduceOp op);
   /// output (P * n) = the inputs (n) of all ranks in rank order. Sends (P-1) * |input| bytes per rank. Any dtype.
-  virtual Pending all_gather(ConstView input, View output) = 0;
+  Pending all_gather(ConstView input, View output);
   /// Part i of input (P * n) goes to rank i; part i of output (P * n) came from rank i.
-  virtual Pending all_to_all(ConstView input, View output) = 0;
-  virtual Pending broadcast(View buffer, int root) = 0;
-  virtual Pending send(ConstView buffer, int peer) = 0;
-  virtual Pending recv(View buffer, int peer) = 0;
-  virtual Pending barrier() = 0;
+  Pending all_to_all(ConstView input, View output);
+  Pending broadcast(View buffer, int root);
+  Pending send(ConstView buffer, int peer);
+  Pending recv(View buffer, int peer);
+  Pending barrier();
   /// Ranks with the same colour form a group, ordered by (key, rank). Collective over this group; `name` is for reports
   /// ("dp").
   virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
@@ -90,9 +97,17 @@ class Communicator {
   /// Advances what is in flight; cheap when nothing is.
   virtual void progress() = 0;
 
+  /// Memory of this group outside every arena (MemoryPlan does not count it): what sums of messages are taken in.
+  /// Reserved and touched when the group is made; a group made by split() has its own. A dry group states what a real
+  /// one of its size takes.
+  virtual int64_t staging_bytes() const = 0;
+
   /// The last calls, oldest first (256 at most).
   virtual std::vector<CommCall> recent_calls() const = 0;
   virtual const std::map<std::string, CommTotal, std::less<>>& totals() const = 0;
+
+ private:
+  virtual Pending start(const CollectiveCall& call) = 0;
 };
 
 /// A group of one, for a program started alone.

@@ -22,41 +22,15 @@ class DryCommunicator : public Communicator {
   int rank() const override { return place_.rank; }
   int size() const override { return place_.size; }
 
-  Pending all_reduce(View buffer, ReduceOp op) override {
-    CollectiveCall call = call_on(CollectiveOp::all_reduce, buffer);
-    call.reduce = op;
-    return record(call);
-  }
-  Pending reduce_scatter(ConstView input, View output, ReduceOp op) override {
-    return record({.op = CollectiveOp::reduce_scatter, .input = input, .output = output, .reduce = op});
-  }
-  Pending all_gather(ConstView input, View output) override {
-    return record({.op = CollectiveOp::all_gather, .input = input, .output = output});
-  }
-  Pending all_to_all(ConstView input, View output) override {
-    return record({.op = CollectiveOp::all_to_all, .input = input, .output = output});
-  }
-  Pending broadcast(View buffer, int root) override {
-    CollectiveCall call = call_on(CollectiveOp::broadcast, buffer);
-    call.peer = root;
-    return record(call);
-  }
-  Pending send(ConstView buffer, int peer) override {
-    return record({.op = CollectiveOp::send, .input = buffer, .peer = peer});
-  }
-  Pending recv(View buffer, int peer) override {
-    return record({.op = CollectiveOp::recv, .output = buffer, .peer = peer});
-  }
-  Pending barrier() override { return record({.op = CollectiveOp::barrier}); }
-
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override;
 
   void progress() override {}
   std::vector<CommCall> recent_calls() const override { return ledger_.recent_calls(); }
   const std::map<std::string, CommTotal, std::less<>>& totals() const override { return ledger_.totals(); }
+  int64_t staging_bytes() const override { return runtime::staging_bytes(options_, place_.size); }
 
  private:
-  Pending record(const CollectiveCall& call) { return record(call, name(call.op)); }
+  Pending start(const CollectiveCall& call) override { return record(call, name(call.op)); }
   Pending record(const CollectiveCall& call, std::string_view op) {
     const CollectivePlan plan = checked_plan(call, place_, options_.chunk_bytes);
     ledger_.leave(ledger_.enter(op, plan.spec().elements, dtype_of_call(call), sent_traffic(plan)));

@@ -100,6 +100,18 @@ class RealFiles : public Files {
     return mode && S_ISDIR(*mode);
   }
 
+  bool is_regular_file(const std::string& path) override {
+    const std::optional<mode_t> mode = mode_of(path);
+    return mode && S_ISREG(*mode);
+  }
+
+  std::string real_path(const std::string& path) override {
+    std::error_code failure;
+    const fs::path real = fs::canonical(path, failure);
+    if (failure) throw io_error("find", path, failure.value());
+    return real.string();
+  }
+
   std::vector<std::string> list(const std::string& directory) override {
     std::vector<std::string> names;
     std::error_code failure;

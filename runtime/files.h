@@ -35,6 +35,10 @@ class Files {
   /// Links are followed. False only for what is surely not there; when the system cannot tell, Error(io).
   virtual bool exists(const std::string& path) = 0;
   virtual bool is_directory(const std::string& path) = 0;
+  /// Neither a directory nor a pipe, socket or device; links are followed.
+  virtual bool is_regular_file(const std::string& path) = 0;
+  /// The one absolute path of what exists, without links and dots.
+  virtual std::string real_path(const std::string& path) = 0;
   /// Sorted names of a directory's entries.
   virtual std::vector<std::string> list(const std::string& directory) = 0;
   /// Creates missing parents too, each durably: the directory that it is added to is synced. An existing one is fine.

@@ -25,69 +25,35 @@ HostCommunicator::HostCommunicator(std::unique_ptr<Transport> transport, const M
   group_ = world_group(*transport, std::move(name));
   engine_ = std::make_shared<MessageEngine>(std::move(transport), options);
   engine_->claim_group(group_->id);
-  collectives_ = engine_->make_queue(group_, kCollectiveChannel);
-  sends_.resize(group_->world_ranks.size());
-  recvs_.resize(group_->world_ranks.size());
+  make_queues();
 }
 
 HostCommunicator::HostCommunicator(std::shared_ptr<MessageEngine> engine, std::shared_ptr<MessageGroup> group)
     : engine_(std::move(engine)), group_(std::move(group)) {
-  collectives_ = engine_->make_queue(group_, kCollectiveChannel);
+  make_queues();
+}
+
+void HostCommunicator::make_queues() {
+  collectives_ = engine_->make_queue(group_, kCollectiveChannel, staging_bytes());
   sends_.resize(group_->world_ranks.size());
   recvs_.resize(group_->world_ranks.size());
 }
 
-Pending HostCommunicator::collective(const CollectiveCall& call, std::string_view op) {
-  return engine_->start(*collectives_, group_, call, op);
-}
-
-Pending HostCommunicator::one_way(Queues& queues, const CollectiveCall& call) {
-  if (call.peer < 0 || call.peer >= size()) {
-    throw Error(ErrorKind::internal, std::string(name(call.op)) + ": rank " + std::to_string(call.peer) +
-                                         " is not in a group of " + std::to_string(size()));
-  }
-  std::shared_ptr<MessageQueue>& queue = queues[static_cast<size_t>(call.peer)];
-  if (queue == nullptr) queue = engine_->make_queue(group_, kOneWayChannel);
+Pending HostCommunicator::start(const CollectiveCall& call) {
+  MessageQueue* queue = collectives_.get();
+  if (call.op == CollectiveOp::send) queue = &queue_to(call.peer, sends_, name(call.op));
+  if (call.op == CollectiveOp::recv) queue = &queue_to(call.peer, recvs_, name(call.op));
   return engine_->start(*queue, group_, call, name(call.op));
 }
 
-Pending HostCommunicator::all_reduce(View buffer, ReduceOp op) {
-  CollectiveCall call = call_on(CollectiveOp::all_reduce, buffer);
-  call.reduce = op;
-  return collective(call, name(call.op));
-}
-
-Pending HostCommunicator::reduce_scatter(ConstView input, View output, ReduceOp op) {
-  const CollectiveCall call{.op = CollectiveOp::reduce_scatter, .input = input, .output = output, .reduce = op};
-  return collective(call, name(call.op));
-}
-
-Pending HostCommunicator::all_gather(ConstView input, View output) {
-  const CollectiveCall call{.op = CollectiveOp::all_gather, .input = input, .output = output};
-  return collective(call, name(call.op));
-}
-
-Pending HostCommunicator::all_to_all(ConstView input, View output) {
-  const CollectiveCall call{.op = CollectiveOp::all_to_all, .input = input, .output = output};
-  return collective(call, name(call.op));
-}
-
-Pending HostCommunicator::broadcast(View buffer, int root) {
-  CollectiveCall call = call_on(CollectiveOp::broadcast, buffer);
-  call.peer = root;
-  return collective(call, name(call.op));
-}
-
-Pending HostCommunicator::send(ConstView buffer, int peer) {
-  return one_way(sends_, {.op = CollectiveOp::send, .input = buffer, .peer = peer});
-}
-
-Pending HostCommunicator::recv(View buffer, int peer) {
-  return one_way(recvs_, {.op = CollectiveOp::recv, .output = buffer, .peer = peer});
-}
-
-Pending HostCommunicator::barrier() {
-  return collective({.op = CollectiveOp::barrier}, name(CollectiveOp::barrier));
+MessageQueue& HostCommunicator::queue_to(int peer, Queues& queues, std::string_view op) {
+  if (peer < 0 || peer >= size()) {
+    throw Error(ErrorKind::internal,
+                std::string(op) + ": rank " + std::to_string(peer) + " is not in a group of " + std::to_string(size()));
+  }
+  std::shared_ptr<MessageQueue>& queue = queues[static_cast<size_t>(peer)];
+  if (queue == nullptr) queue = engine_->make_queue(group_, kOneWayChannel, 0);
+  return *queue;
 }
 
 std::unique_ptr<Communicator> HostCommunicator::split(int color, int key, const std::string& name) {
@@ -95,7 +61,8 @@ std::unique_ptr<Communicator> HostCommunicator::split(int color, int key, const 
   std::vector<int64_t> all(own.size() * group_->world_ranks.size());
   const View input = view_of(std::span<int64_t>(own), {static_cast<int64_t>(own.size())});
   const View output = view_of(std::span<int64_t>(all), {static_cast<int64_t>(all.size())});
-  collective({.op = CollectiveOp::all_gather, .input = input, .output = output}, "split").wait();
+  const CollectiveCall call{.op = CollectiveOp::all_gather, .input = input, .output = output};
+  engine_->start(*collectives_, group_, call, "split").wait();
 
   std::vector<SplitChoice> choices;
   int id = 0;  // one that is new to every rank; groups of one split are disjoint and may share it

@@ -21,19 +21,12 @@ class HostCommunicator : public Communicator {
   int rank() const override { return group_->rank; }
   int size() const override { return static_cast<int>(group_->world_ranks.size()); }
 
-  Pending all_reduce(View buffer, ReduceOp op) override;
-  Pending reduce_scatter(ConstView input, View output, ReduceOp op) override;
-  Pending all_gather(ConstView input, View output) override;
-  Pending all_to_all(ConstView input, View output) override;
-  Pending broadcast(View buffer, int root) override;
-  Pending send(ConstView buffer, int peer) override;
-  Pending recv(View buffer, int peer) override;
-  Pending barrier() override;
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override;
 
   void progress() override { engine_->progress(); }
   std::vector<CommCall> recent_calls() const override { return group_->ledger.recent_calls(); }
   const std::map<std::string, CommTotal, std::less<>>& totals() const override { return group_->ledger.totals(); }
+  int64_t staging_bytes() const override { return runtime::staging_bytes(engine_->options(), size()); }
 
   /// True after a failure, or while operations are in flight: the ranks cannot part in order now.
   bool unsettled() const { return engine_->failed() || !engine_->idle(); }
@@ -41,8 +34,9 @@ class HostCommunicator : public Communicator {
  private:
   using Queues = std::vector<std::shared_ptr<MessageQueue>>;
   HostCommunicator(std::shared_ptr<MessageEngine> engine, std::shared_ptr<MessageGroup> group);
-  Pending collective(const CollectiveCall& call, std::string_view op);
-  Pending one_way(Queues& queues, const CollectiveCall& call);
+  void make_queues();
+  Pending start(const CollectiveCall& call) override;
+  MessageQueue& queue_to(int peer, Queues& queues, std::string_view op);
 
   std::shared_ptr<MessageEngine> engine_;  // with the other groups of this rank
   std::shared_ptr<MessageGroup> group_;    // with this group's operations in flight

@@ -39,9 +39,10 @@ class Failures {
 
 void run_rank(const std::shared_ptr<LocalWorld>& world, int rank, const std::function<void(Communicator&)>& body,
               const MessageOptions& options, Failures& failures) {
-  HostCommunicator communicator(local_transport(world, rank), options);
+  std::unique_ptr<HostCommunicator> communicator;  // leaves only after fail(), which says more than that it left
   try {
-    body(communicator);
+    communicator = std::make_unique<HostCommunicator>(local_transport(world, rank), options);
+    body(*communicator);
   } catch (const std::exception& error) {
     failures.add(std::current_exception());
     world->fail(rank, error.what());

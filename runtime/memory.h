@@ -1,8 +1,9 @@
 // The three lifetimes of memory in a training step, and the plan that sizes them.
-//   persistent  parameters, gradients, optimizer state, staging: made at start, never freed
-//   slot        what one microbatch saves between its forward and the end of its backward pass; slots are equal, a ring
-//   hands them out scratch     a stack inside one action, empty between actions
-// The plan is made by running the same code over dry memory; the run then allocates exactly that, once.
+//   persistent  parameters, gradients, optimizer state: made at start, never freed
+//   slot        what one microbatch saves between its forward and the end of its backward; equal, handed out by a ring
+//   scratch     a stack inside one action, empty between actions
+// The plan is made by running the same code over dry memory; the run then allocates exactly that, once. What libraries
+// and communicators take for themselves is not in it (README.md).
 #pragma once
 
 #include <cstdint>

@@ -33,11 +33,13 @@ MessageEngine::MessageEngine(std::unique_ptr<Transport> transport, const Message
 }
 
 MessageEngine::~MessageEngine() {
+  if (idle()) return;  // the transport parts in order
   fail(std::make_exception_ptr(Error(ErrorKind::internal, "the communicators were destroyed before wait()")));
 }
 
-std::shared_ptr<MessageQueue> MessageEngine::make_queue(std::shared_ptr<MessageGroup> group, int channel) {
-  queues_.push_back(std::make_shared<MessageQueue>(*this, std::move(group), channel));
+std::shared_ptr<MessageQueue> MessageEngine::make_queue(std::shared_ptr<MessageGroup> group, int channel,
+                                                        int64_t staging) {
+  queues_.push_back(std::make_shared<MessageQueue>(*this, std::move(group), channel, staging));
   return queues_.back();
 }
 
@@ -63,6 +65,13 @@ Pending MessageEngine::start(MessageQueue& queue, std::shared_ptr<MessageGroup> 
   const GroupPlace place{.rank = group->rank, .size = static_cast<int>(group->world_ranks.size())};
   const CollectivePlan plan = checked_plan(call, place, options_.chunk_bytes);
   const DType dtype = dtype_of_call(call);
+  const bool one_way = call.op == CollectiveOp::send || call.op == CollectiveOp::recv;
+  const bool sends_messages = place.size > 1 || one_way;
+  std::shared_ptr<MessageOperation> operation;
+  if (sends_messages) {  // all memory is taken first: a call that throws has changed nothing
+    operation = fresh_operation();
+    queue.reserve();
+  }
   const int64_t sequence = group->ledger.enter(op, plan.spec().elements, dtype, sent_traffic(plan));
 
   const LocalCopy copy = plan.local_copy();
@@ -70,12 +79,10 @@ Pending MessageEngine::start(MessageQueue& queue, std::shared_ptr<MessageGroup> 
   auto* to = static_cast<std::byte*>(call.output.data) + copy.output_begin * size_bytes(dtype);
   if (copy.elements > 0 && from != to) std::memcpy(to, from, static_cast<size_t>(copy.elements * size_bytes(dtype)));
 
-  const bool one_way = call.op == CollectiveOp::send || call.op == CollectiveOp::recv;
-  if (place.size == 1 && !one_way) {
+  if (!sends_messages) {
     group->ledger.leave(sequence);
     return {};
   }
-  std::shared_ptr<MessageOperation> operation = fresh_operation();
   operation->engine_ = this;
   operation->group_ = std::move(group);
   operation->call_ = call;
@@ -84,7 +91,6 @@ Pending MessageEngine::start(MessageQueue& queue, std::shared_ptr<MessageGroup> 
   operation->next_lane_ = -1;
   operation->lanes_left_ = plan.lanes() + 1;
   operation->failure_ = nullptr;
-  ++in_flight_;
   queue.post(operation);
   progress();
   return Pending(std::move(operation));

@@ -22,7 +22,11 @@ struct MessageOptions {
   int window = 4;                 ///< lanes of a queue in flight, kMaxWindow at most
 };
 
-/// What the two sides of every operation tell each other first, so that a mismatch is an error and not damage.
+/// Of the chunks that a group of `group_size` is adding to: two buffers for each lane of the window; none for one rank.
+int64_t staging_bytes(const MessageOptions& options, int group_size);
+
+/// What the two sides of every operation tell each other first, so that a mismatch is an error; buffers then
+/// hold anything.
 struct CallHeader {
   int64_t sequence = 0;  ///< in its queue
   int64_t elements = 0;
@@ -72,10 +76,12 @@ class MessageQueue {
  public:
   static constexpr int kMaxWindow = 8;
 
-  MessageQueue(MessageEngine& engine, std::shared_ptr<MessageGroup> group, int channel)
-      : engine_(engine), group_(std::move(group)), channel_(channel) {}
+  /// `staging` (staging_bytes(), or none when nothing will be reduced) is touched here, never later.
+  MessageQueue(MessageEngine& engine, std::shared_ptr<MessageGroup> group, int channel, int64_t staging);
 
-  void post(std::shared_ptr<MessageOperation> operation);
+  /// Memory for one more operation, so that post() cannot fail.
+  void reserve() { operations_.reserve(operations_.size() + 1); }
+  void post(std::shared_ptr<MessageOperation> operation) noexcept;
   /// True when something moved. Throws Error(peer).
   bool advance();
   bool idle() const { return operations_.empty(); }
@@ -95,7 +101,6 @@ class MessageQueue {
 
   bool advance_lanes();
   void explain_by_headers();
-  void reserve_staging(const CollectivePlan& plan, DType dtype);
   bool start_lane(Lane& lane, size_t slot);
   bool advance_lane(Lane& lane);
   void begin_step(Lane& lane);
@@ -112,8 +117,7 @@ class MessageQueue {
   std::array<Lane, kMaxWindow> lanes_;
   int64_t posted_operations_ = 0;
   int64_t started_lanes_ = 0;
-  std::vector<HostMemory> staging_;  ///< the last one is in use; older, smaller ones may still serve a lane
-  int64_t staging_slot_bytes_ = 0;
+  HostMemory staging_;
 };
 
 class MessageEngine {
@@ -126,7 +130,7 @@ class MessageEngine {
   Transport& transport() { return *transport_; }
   const MessageOptions& options() const { return options_; }
 
-  std::shared_ptr<MessageQueue> make_queue(std::shared_ptr<MessageGroup> group, int channel);
+  std::shared_ptr<MessageQueue> make_queue(std::shared_ptr<MessageGroup> group, int channel, int64_t staging);
   /// Starts a call and returns at once. `op` is the name it gets in the books. Throws what has failed before.
   Pending start(MessageQueue& queue, std::shared_ptr<MessageGroup> group, const CollectiveCall& call,
                 std::string_view op);

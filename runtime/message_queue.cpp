@@ -6,7 +6,10 @@
 namespace trireme::runtime {
 namespace {
 
-constexpr int64_t kSmallestStagingBytes = 4096;
+/// A chunk is one element at least, however short the chunks are; buffers begin at cache lines.
+int64_t slot_bytes(const MessageOptions& options) {
+  return (options.chunk_bytes + Arena::kAlignmentBytes - 1) / Arena::kAlignmentBytes * Arena::kAlignmentBytes;
+}
 
 std::string described(const CallHeader& header) {
   const auto op = static_cast<CollectiveOp>(header.op);
@@ -33,19 +36,17 @@ CallHeader header_of(const CollectiveCall& call, const CollectivePlan& plan, int
 
 }  // namespace
 
-void MessageQueue::post(std::shared_ptr<MessageOperation> operation) {
-  operation->own_header_ = header_of(operation->call_, operation->plan_, posted_operations_++);
-  if (operation->plan_.reduces()) reserve_staging(operation->plan_, dtype_of_call(operation->call_));
-  operations_.push_back(std::move(operation));
+int64_t staging_bytes(const MessageOptions& options, int group_size) {
+  return group_size == 1 ? 0 : 2 * options.window * slot_bytes(options);
 }
 
-/// Two buffers for each lane of the window, in sizes of powers of two: steady after the first call of the largest size.
-void MessageQueue::reserve_staging(const CollectivePlan& plan, DType dtype) {
-  const int64_t needed = plan.chunk_elements() * size_bytes(dtype);
-  if (needed <= staging_slot_bytes_) return;
-  staging_slot_bytes_ = std::max(kSmallestStagingBytes, staging_slot_bytes_);
-  while (staging_slot_bytes_ < needed) staging_slot_bytes_ *= 2;
-  staging_.emplace_back(2 * engine_.options().window * staging_slot_bytes_);
+MessageQueue::MessageQueue(MessageEngine& engine, std::shared_ptr<MessageGroup> group, int channel, int64_t staging)
+    : engine_(engine), group_(std::move(group)), channel_(channel), staging_(staging) {}
+
+void MessageQueue::post(std::shared_ptr<MessageOperation> operation) noexcept {
+  operation->own_header_ = header_of(operation->call_, operation->plan_, posted_operations_++);
+  operations_.push_back(std::move(operation));
+  ++engine_.in_flight_;
 }
 
 bool MessageQueue::advance() {
@@ -77,9 +78,10 @@ bool MessageQueue::start_lane(Lane& lane, size_t slot) {
   lane.index = lane.operation->next_lane_++;
   lane.step = 0;
   lane.tag = {.group = group_->id, .channel = channel_, .lane = started_lanes_++};
-  if (!staging_.empty()) {
-    auto* base = static_cast<std::byte*>(staging_.back().data()) + 2 * static_cast<int64_t>(slot) * staging_slot_bytes_;
-    lane.staging = {base, base + staging_slot_bytes_};
+  if (staging_.data() != nullptr) {
+    const int64_t bytes = slot_bytes(engine_.options());
+    auto* base = static_cast<std::byte*>(staging_.data()) + 2 * static_cast<int64_t>(slot) * bytes;
+    lane.staging = {base, base + bytes};
   }
   begin_step(lane);
   return true;

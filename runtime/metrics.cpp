@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <sstream>
 
 namespace trireme::runtime {
 namespace {
@@ -39,6 +40,32 @@ double resident_bytes() {
   return resident_pages * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
+/// Unix time: the boot (btime in /proc/stat, whole seconds) plus field 22 of /proc/self/stat, in ticks since the boot.
+/// Now where those cannot be read.
+double process_start_seconds() {
+  constexpr int kFieldsBetween = 19;  // the name in parentheses is field 2 and may hold blanks
+  std::ifstream stat("/proc/self/stat");
+  std::string text;
+  std::getline(stat, text);
+  const size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos) return unix_seconds();
+  std::istringstream fields(text.substr(name_end + 1));
+  std::string skipped;
+  for (int i = 0; i < kFieldsBetween; ++i) fields >> skipped;
+  double start_ticks = 0;
+  fields >> start_ticks;
+
+  std::ifstream system("/proc/stat");
+  std::string key;
+  double boot_seconds = 0;
+  for (std::string line; std::getline(system, line);) {
+    std::istringstream words(line);
+    if (words >> key && key == "btime") words >> boot_seconds;
+  }
+  if (!fields || boot_seconds == 0) return unix_seconds();
+  return boot_seconds + start_ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
 double cpu_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
@@ -64,7 +91,8 @@ void raise_to(Counter& counter, double total) {
 }  // namespace
 
 struct TrainingMetrics::State {
-  std::mutex mutex;  // serialises read-then-increment; prometheus' own objects are safe already
+  std::mutex mutex;  // serialises read-then-increment, and peak; prometheus' own objects are safe already
+  double peak = 0;   // flop/s, 0: unknown
   prometheus::Registry registry;
 
   Family<Gauge>& gauges(const std::string& name, const std::string& help) {
@@ -90,12 +118,21 @@ struct TrainingMetrics::State {
   Counter& model_flops =
       counters("trireme_train_model_flops_total", "Floating point operations by the formula of mfu.").Add({});
   Family<Counter>& comm_bytes = counters("trireme_train_comm_bytes_total", "Bytes sent by this rank.");
+  Family<Gauge>& peak_flops = gauges("trireme_train_peak_flops", "Peak of all ranks in flop/s.");
+  Family<Gauge>& mfu = gauges("trireme_train_mfu_ratio", "Model flops per second of the last step, share of the peak.");
+  Family<Gauge>& ranks = gauges("trireme_train_ranks", "Ranks of the run.");
+  Family<Counter>& comm_seconds =
+      counters("trireme_train_comm_seconds_total", "Time from start to end of communicator calls of this rank.");
   Family<Counter>& comm_calls = counters("trireme_train_comm_calls_total", "Communicator calls of this rank.");
   Counter& data_wait =
       counters("trireme_train_data_wait_seconds_total", "Time that training waited for its next batch.").Add({});
   Family<Histogram>& checkpoint_duration =
       histograms("trireme_train_checkpoint_duration_seconds", "Wall time of the parts of a checkpoint.");
   Family<Counter>& checkpoints = counters("trireme_train_checkpoints_total", "Checkpoints by how they ended.");
+  Family<Gauge>& checkpoint_size =
+      gauges("trireme_train_checkpoint_size_bytes", "Bytes of the newest complete checkpoint.");
+  Family<Gauge>& checkpoint_time = gauges("trireme_train_checkpoint_last_success_timestamp_seconds",
+                                          "Unix time at which the newest checkpoint was complete.");
   Gauge& last_step =
       gauges("trireme_train_last_step_timestamp_seconds", "Unix time at which the last step ended.").Add({});
   Gauge& resident = gauges("process_resident_memory_bytes", "Resident memory size in bytes.").Add({});
@@ -108,13 +145,23 @@ TrainingMetrics::TrainingMetrics(const BuildInfo& build) : state_(std::make_uniq
   state_->gauges("trireme_build_info", "Version of the program; always 1.")
       .Add({{"version", build.version}, {"commit", build.commit}})
       .Set(1);
-  state_->start_time.Set(unix_seconds());
+  state_->start_time.Set(process_start_seconds());
   // Series that exist from the start let a rate() see the first event.
   state_->skipped_steps.Add({{"reason", "nonfinite"}});
   for (const char* result : {"success", "failure"}) state_->checkpoints.Add({{"result", result}});
 }
 
 TrainingMetrics::~TrainingMetrics() = default;
+
+void TrainingMetrics::set_peak_flops(double flops_per_second) {
+  const std::lock_guard lock(state_->mutex);
+  state_->peak = flops_per_second;
+  state_->peak_flops.Add({}).Set(flops_per_second);
+}
+
+void TrainingMetrics::set_ranks(int64_t healthy) {
+  state_->ranks.Add({{"state", "healthy"}}).Set(static_cast<double>(healthy));
+}
 
 void TrainingMetrics::record_step(const StepMetrics& step) {
   state_->loss.Add({{"split", "train"}}).Set(step.loss);
@@ -126,6 +173,10 @@ void TrainingMetrics::record_step(const StepMetrics& step) {
   state_->step_duration.Observe(step.step_seconds);
   state_->model_flops.Increment(step.model_flops);
   state_->last_step.Set(unix_seconds());
+  const std::lock_guard lock(state_->mutex);
+  if (state_->peak > 0 && step.step_seconds > 0) {
+    state_->mfu.Add({}).Set(step.model_flops / step.step_seconds / state_->peak);
+  }
 }
 
 void TrainingMetrics::record_skipped_step(const std::string& reason) {
@@ -152,12 +203,23 @@ void TrainingMetrics::record_checkpoint(const std::string& result) {
   state_->checkpoints.Add({{"result", result}}).Increment();
 }
 
+void TrainingMetrics::set_newest_checkpoint(int64_t size_bytes, double unix_seconds) {
+  state_->checkpoint_size.Add({}).Set(static_cast<double>(size_bytes));
+  state_->checkpoint_time.Add({}).Set(unix_seconds);
+}
+
 void TrainingMetrics::set_comm_totals(const std::string& op, const std::string& backend, const std::string& axis,
                                       int64_t calls, int64_t bytes) {
   const std::lock_guard lock(state_->mutex);
   const prometheus::Labels labels{{"op", op}, {"backend", backend}, {"axis", axis}};
   raise_to(state_->comm_calls.Add(labels), static_cast<double>(calls));
   raise_to(state_->comm_bytes.Add(labels), static_cast<double>(bytes));
+}
+
+void TrainingMetrics::set_comm_seconds(const std::string& op, const std::string& backend, const std::string& axis,
+                                       double seconds) {
+  const std::lock_guard lock(state_->mutex);
+  raise_to(state_->comm_seconds.Add({{"op", op}, {"backend", backend}, {"axis", axis}}), seconds);
 }
 
 std::string TrainingMetrics::text() {

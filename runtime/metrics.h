@@ -32,6 +32,11 @@ class TrainingMetrics {
   TrainingMetrics(const TrainingMetrics&) = delete;
   TrainingMetrics& operator=(const TrainingMetrics&) = delete;
 
+  /// Of all ranks together; from the next step on the share of it is told as mfu_ratio. Not known: never called, and
+  /// neither has a series.
+  void set_peak_flops(double flops_per_second);
+  /// The ranks that train.
+  void set_ranks(int64_t healthy);
   /// Also sets the time of the last step to now.
   void record_step(const StepMetrics& step);
   /// The update was not made; reason: nonfinite. Comes with the step's record_step.
@@ -44,9 +49,13 @@ class TrainingMetrics {
   void record_checkpoint_phase(const std::string& phase, double seconds);
   /// result: success, failure
   void record_checkpoint(const std::string& result);
+  /// The newest complete one: bytes on disk of all ranks, Unix time of its commit.
+  void set_newest_checkpoint(int64_t size_bytes, double unix_seconds);
   /// Totals since start of one op (all_reduce, ...), as a communicator counts them; backend: local, mpi; axis: dp, ...
   void set_comm_totals(const std::string& op, const std::string& backend, const std::string& axis, int64_t calls,
                        int64_t bytes);
+  /// From the start of each call to its end (CommTotal::seconds), computation in between included.
+  void set_comm_seconds(const std::string& op, const std::string& backend, const std::string& axis, double seconds);
 
   /// Everything in Prometheus' text format, this process's memory, processor time and open files included.
   std::string text();

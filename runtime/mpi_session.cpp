@@ -10,6 +10,7 @@
 
 #include "runtime/error.h"
 #include "runtime/host_communicator.h"
+#include "runtime/log.h"
 #include "runtime/mpi_transport.h"
 
 namespace trireme::runtime {
@@ -46,7 +47,7 @@ MpiSession::~MpiSession() {
   const bool in_order = std::uncaught_exceptions() == exceptions_at_start_ && !host->unsettled();
   if (!initialised_) return;
   if (!in_order) {
-    std::cerr << "MPI is left open: messages are in flight or have failed" << std::endl;
+    log_warning("MPI is left open: messages are in flight or have failed");
     return;
   }
   world_.reset();

@@ -1,8 +1,7 @@
 // What must be decided before the program really begins: settings that libraries read from the environment when they
 // are loaded, so that main can only set them and start the program again.
-//   GOMP_SPINCOUNT     libgomp spins 300,000 rounds after each parallel region, which makes a shared machine a hundred
-//   times slower OPENBLAS_CORETYPE  OpenBLAS does not know newer processors and takes old kernels for them
-//   (blas_core.h)
+//   GOMP_SPINCOUNT     libgomp spins after each parallel region: a hundred times slower on a shared machine
+//   OPENBLAS_CORETYPE  OpenBLAS does not know newer processors and takes old kernels for them (blas_core.h)
 #pragma once
 
 namespace trireme::runtime {

@@ -38,7 +38,6 @@ int compute_threads() {
 void set_compute_threads(int threads) {
   assert(threads >= 1);
   omp_set_num_threads(threads);
-  openblas_set_num_threads(threads);
 }
 
 int64_t cores_of_rank(int64_t cores, int64_t cores_of_machine, int64_t local_ranks) {
@@ -56,6 +55,7 @@ int64_t use_threads(int64_t requested) {
     threads = cores_of_rank(known ? CPU_COUNT(&allowed) : machine, machine, local_ranks_of_launcher());
   }
   set_compute_threads(static_cast<int>(threads));
+  openblas_set_num_threads(static_cast<int>(threads));
   return threads;
 }
 

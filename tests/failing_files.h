@@ -35,6 +35,14 @@ class FailingFiles : public runtime::Files {
     access(path);
     return real_.is_directory(path);
   }
+  bool is_regular_file(const std::string& path) override {
+    access(path);
+    return real_.is_regular_file(path);
+  }
+  std::string real_path(const std::string& path) override {
+    access(path);
+    return real_.real_path(path);
+  }
   std::vector<std::string> list(const std::string& directory) override {
     access(directory);
     return real_.list(directory);

@@ -1,46 +1,26 @@
 // bytes/s of the ops that memory bounds, by their own stated cost (each operand read or written once) per second of
-// processor time. Hold them against one core of the machine of the reference figures: 14 GB/s of reads, 17 GB/s of an
+// processor time. Hold them against one core of an AMX-class Xeon (2 virtual cores): 14 GB/s of reads, 17 GB/s of an
 // Adam update from memory. Run with OMP_NUM_THREADS=1: with more, threads that wait count too.
-#include <cmath>
 #include <cstdint>
 
 #include <benchmark/benchmark.h>
 
-#include "runtime/arena.h"
 #include "runtime/ops/adamw.h"
 #include "runtime/ops/dropout.h"
 #include "runtime/ops/elementwise.h"
 #include "runtime/ops/layer_norm.h"
 #include "runtime/ops/loss.h"
-#include "runtime/stream.h"
+#include "bench/runtime/op_operands.h"
 
 namespace trireme::runtime {
 namespace {
 
-/// Memory for one benchmark, with values of the size activations have.
-class Operands {
- public:
-  View make(const Shape& shape, DType dtype = DType::fp32) {
-    const View view = arena_.allocate(dtype, shape);
-    if (dtype != DType::fp32) return view;  // zeros
-    float* values = view.as<float>();
-    for (int64_t i = 0; i < view.elements(); ++i) values[i] = std::sin(static_cast<float>(i % 10007));
-    return view;
-  }
-
- private:
-  Arena arena_ = Arena::host("bench", int64_t{1} << 30);
-};
-
-void report(benchmark::State& state, const Stream& stream) {
-  const CostRecord::Total total = stream.costs().sum();
-  state.counters["bytes/s"] = benchmark::Counter(static_cast<double>(total.bytes), benchmark::Counter::kIsRate);
-}
+constexpr int64_t kOperandBytes = int64_t{1} << 30;
 
 void layer_norm_forward_bench(benchmark::State& state) {
   const int64_t N = state.range(0);
   const int64_t C = state.range(1);
-  Operands operands;
+  Operands operands(kOperandBytes);
   Stream stream(Device::cpu);
   const LayerNormForward args{.residual = operands.make({N, C}),
                               .branch = operands.make({N, C}),
@@ -57,7 +37,7 @@ void layer_norm_forward_bench(benchmark::State& state) {
 void layer_norm_backward_bench(benchmark::State& state) {
   const int64_t N = state.range(0);
   const int64_t C = state.range(1);
-  Operands operands;
+  Operands operands(kOperandBytes);
   Stream stream(Device::cpu);
   const LayerNormBackward args{.dy = operands.make({N, C}),
                                .sum = operands.make({N, C}),
@@ -75,7 +55,7 @@ void layer_norm_backward_bench(benchmark::State& state) {
 void loss_partials_bench(benchmark::State& state) {
   const int64_t N = state.range(0);
   const int64_t V = state.range(1);
-  Operands operands;
+  Operands operands(kOperandBytes);
   Stream stream(Device::cpu);
   const View logits = operands.make({N, V});
   const View targets = operands.make({N}, DType::i32);
@@ -87,7 +67,7 @@ void loss_partials_bench(benchmark::State& state) {
 void loss_gradient_bench(benchmark::State& state) {
   const int64_t N = state.range(0);
   const int64_t V = state.range(1);
-  Operands operands;
+  Operands operands(kOperandBytes);
   Stream stream(Device::cpu);
   const View logits = operands.make({N, V});
   const View targets = operands.make({N}, DType::i32);
@@ -100,7 +80,7 @@ void loss_gradient_bench(benchmark::State& state) {
 
 void adamw_bench(benchmark::State& state) {
   const int64_t n = state.range(0);
-  Operands operands;
+  Operands operands(kOperandBytes);
   Stream stream(Device::cpu);
   const AdamWViews views{.parameter = operands.make({n}),
                          .gradient = operands.make({n}),
@@ -113,7 +93,7 @@ void adamw_bench(benchmark::State& state) {
 }
 
 void sum_of_squares_bench(benchmark::State& state) {
-  Operands operands;
+  Operands operands(kOperandBytes);
   Stream stream(Device::cpu);
   const View x = operands.make({state.range(0)});
   const View total = operands.make({1}, DType::fp64);
@@ -122,7 +102,7 @@ void sum_of_squares_bench(benchmark::State& state) {
 }
 
 void fill_normal_bench(benchmark::State& state) {
-  Operands operands;
+  Operands operands(kOperandBytes);
   Stream stream(Device::cpu);
   const View y = operands.make({state.range(0)});
   for (auto _ : state) fill_normal(stream, {.seed = 1}, 0, y);
@@ -130,7 +110,7 @@ void fill_normal_bench(benchmark::State& state) {
 }
 
 void dropout_bench(benchmark::State& state) {
-  Operands operands;
+  Operands operands(kOperandBytes);
   Stream stream(Device::cpu);
   const View x = operands.make({4, state.range(0), state.range(1)});
   const View samples = operands.make({4}, DType::i64);

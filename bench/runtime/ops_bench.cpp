@@ -1,42 +1,18 @@
 // flop/s of the ops by their own stated cost (causal pairs counted once) per second of processor time, which other
 // users of the machine disturb less than wall-clock time. Hold them against the FMA peak of a core: 202 Gflop/s with
-// AVX-512 on the machine of the reference figures, of which OpenBLAS reaches 130 to 140. Run with OMP_NUM_THREADS=1:
-// with more, threads that wait count too.
-#include <cmath>
+// AVX-512 on an AMX-class Xeon, of which OpenBLAS reaches 130 to 140. Run with OMP_NUM_THREADS=1: with more, threads
+// that wait count too.
 #include <cstdint>
 
 #include <benchmark/benchmark.h>
 
-#include "runtime/arena.h"
 #include "runtime/ops/attention.h"
 #include "runtime/ops/gelu.h"
 #include "runtime/ops/linear.h"
-#include "runtime/stream.h"
+#include "bench/runtime/op_operands.h"
 
 namespace trireme::runtime {
 namespace {
-
-/// Memory for one benchmark, with values of the size activations have.
-class Operands {
- public:
-  View make(const Shape& shape) {
-    const View view = arena_.allocate(DType::fp32, shape);
-    float* values = view.as<float>();
-    for (int64_t i = 0; i < view.elements(); ++i) values[i] = std::sin(static_cast<float>(i % 10007));
-    return view;
-  }
-  Arena& scratch() { return scratch_; }
-
- private:
-  Arena arena_ = Arena::host("bench", int64_t{1} << 28);
-  Arena scratch_ = Arena::host("scratch", int64_t{1} << 26);
-};
-
-void report(benchmark::State& state, const Stream& stream) {
-  const CostRecord::Total total = stream.costs().sum();
-  state.counters["flop/s"] = benchmark::Counter(static_cast<double>(total.flops), benchmark::Counter::kIsRate);
-  state.counters["bytes/s"] = benchmark::Counter(static_cast<double>(total.bytes), benchmark::Counter::kIsRate);
-}
 
 void linear_forward_bench(benchmark::State& state, Epilogue epilogue) {
   const int64_t N = state.range(0);

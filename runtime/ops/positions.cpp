@@ -1,23 +1,24 @@
 #include "runtime/ops/positions.h"
 
+#include <limits>
+#include <string>
+
+#include "runtime/error.h"
 #include "runtime/ops/check.h"
+#include "runtime/ops/positions_cpu.h"
 
 namespace trireme::runtime {
-namespace {
-
-void fill_positions_cpu(int64_t first, int64_t T, View positions) {
-  int32_t* out = positions.as<int32_t>();
-  for (int64_t i = 0; i < positions.elements(); ++i) out[i] = static_cast<int32_t>(first + i % T);
-}
-
-}  // namespace
 
 void fill_positions(Stream& stream, int64_t first, int64_t T, View positions) {
+  if (T < 1 || first < 0 || first > std::numeric_limits<int32_t>::max() - T) {
+    throw Error(ErrorKind::internal, "fill_positions: first is " + std::to_string(first) + " and T is " +
+                                         std::to_string(T) + ", expected first >= 0, T >= 1 and the sum in int32");
+  }
   check_operand("fill_positions", "positions", positions, DType::i32, {positions.elements() / T * T});
   stream.dispatch({.op = "fill_positions", .flops = 0, .bytes = positions.bytes()});
   switch (stream.device()) {
     case Device::cpu:
-      fill_positions_cpu(first, T, positions);
+      cpu::fill_positions(first, T, positions);
       break;
     case Device::dry:
       break;

@@ -8,7 +8,7 @@
 
 namespace trireme::runtime {
 
-/// positions[i] = first + i mod T; positions (B * T) i32.
+/// positions[i] = first + i mod T, T >= 1; positions (B * T) i32. 0 flops, 4 B T bytes.
 void fill_positions(Stream& stream, int64_t first, int64_t T, View positions);
 
 }  // namespace trireme::runtime

@@ -147,20 +147,20 @@ TEST_F(Loaders, ADamagedBlockReachesTheCallerOfNext) {
   }
 }
 
-TEST_F(Loaders, BatchesThatDoNotDivideAreNamedWithTheNumbers) {
-  expect_contains(error_of(ErrorKind::usage, [&] { TrainingLoader(dataset_, options_of(0, 3, 1)); }),
-                  {"--global-batch-size 8", "3 data-parallel ranks", "multiple of 3"});
-  expect_contains(error_of(ErrorKind::usage, [&] { TrainingLoader(dataset_, options_of(0, 2, 3)); }),
-                  {"--global-batch-size 8", "--microbatch-size 3", "multiple of 6"});
-  expect_contains(error_of(ErrorKind::usage, [&] { TrainingLoader(dataset_, options_of(0, 1, 0)); }),
-                  {"--microbatch-size"});
+TEST_F(Loaders, BatchesThatDoNotDivideAreRefusedWithTheNumbers) {
+  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(dataset_, options_of(0, 3, 1)); }),
+                  {"batch of 8", "microbatches of 1", "3 ranks"});
+  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(dataset_, options_of(0, 2, 3)); }),
+                  {"batch of 8", "microbatches of 3", "2 ranks"});
+  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(dataset_, options_of(0, 1, 0)); }),
+                  {"the microbatch size is 0"});
 }
 
-TEST_F(Loaders, DataShorterThanASequenceIsNamedWithTheNumbers) {
+TEST_F(Loaders, DataShorterThanASequenceIsRefusedWithTheNumbers) {
   LoaderOptions options = options_of(0, 1, 1);
   options.sequence_length = 501;
-  expect_contains(error_of(ErrorKind::data, [&] { TrainingLoader(dataset_, options); }),
-                  {directory_, "501 tokens", "--sequence-length 501", "502"});
+  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(dataset_, options); }),
+                  {directory_, "501 tokens", "502"});
   options.sequence_length = 500;
   EXPECT_EQ(TrainingLoader(dataset_, options).next()[0].targets.back(), 256);
 }

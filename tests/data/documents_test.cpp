@@ -1,5 +1,7 @@
 #include "data/documents.h"
 
+#include <sys/stat.h>
+
 #include "tests/data/prepared_text.h"
 
 namespace trireme::data {
@@ -87,11 +89,39 @@ TEST(Documents, MissingInputsAndDirectoriesWithoutTextAreNamed) {
   expect_contains(error_of(ErrorKind::usage, [&] { documents_of({}); }), {"--input"});
 }
 
+TEST(Documents, OnlyRegularFilesAreText) {
+  const tests::TemporaryDirectory directory;
+  write_file(directory / "text/a.txt", "a");
+  ASSERT_EQ(::mkfifo((directory / "text/pipe").c_str(), 0600), 0);  // to open it would wait for a writer
+  EXPECT_EQ(documents_of({directory / "text"}), Documents{"a"});
+  for (const std::string& input : {directory / "text/pipe", std::string("/dev/null")}) {
+    expect_contains(error_of(ErrorKind::usage, [&] { documents_of({input}); }),
+                    {"--input " + input, "is not a regular file", "save"});
+  }
+  std::filesystem::create_symlink(directory / "text/a.txt", directory / "link.txt");
+  EXPECT_EQ(documents_of({directory / "link.txt"}), Documents{"a"});
+}
+
+TEST(Documents, LinksDoNotLeadInCircles) {
+  const tests::TemporaryDirectory directory;
+  write_file(directory / "text/a.txt", "a");
+  write_file(directory / "text/deep/b.txt", "b");
+  write_file(directory / "more/c.txt", "c");
+  std::filesystem::create_symlink(".", directory / "text/0");
+  std::filesystem::create_symlink("..", directory / "text/deep/up");
+  std::filesystem::create_symlink(directory / "more", directory / "text/more");
+  std::filesystem::create_symlink(directory / "more", directory / "text/more again");
+  EXPECT_EQ(documents_of({directory / "text"}), (Documents{"a", "b", "c"}));
+}
+
 TEST(Documents, AnUnreadableFileIsNamed) {
   const tests::TemporaryDirectory directory;
   std::filesystem::create_directories(directory / "text");
   std::filesystem::create_symlink(directory / "gone.txt", directory / "text/link.txt");
   expect_contains(error_of(ErrorKind::io, [&] { documents_of({directory / "text"}); }), {directory / "text/link.txt"});
+  std::filesystem::create_symlink("circle.txt", directory / "text/circle.txt");
+  expect_contains(error_of(ErrorKind::io, [&] { documents_of({directory / "text"}); }),
+                  {directory / "text/circle.txt"});
 }
 
 }  // namespace

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "data/token_dataset.h"
+#include "runtime/file_lock.h"
 #include "tests/data/prepared_text.h"
 #include "tests/failing_files.h"
 #include "tests/file_size_limit.h"
@@ -156,6 +158,61 @@ TEST(Prepare, AnInterruptedOutputIsReplacedAndForeignFilesAreNot) {
       .inputs = {directory / "text.txt"}, .output = directory / "home", .document_separator = {}};
   expect_contains(error_of(ErrorKind::usage, [&] { prepare_with(options); }), {"--output", "thesis.tex"});
   EXPECT_EQ(read_file(directory / "home/thesis.tex"), "mine");
+}
+
+/// Calls back in the middle of the work, when shards are written.
+class InterruptedTokenizer : public ByteTokenizer {
+ public:
+  explicit InterruptedTokenizer(std::function<void()> call) : call_(std::move(call)) {}
+  void encode(std::string_view text, std::vector<int32_t>& ids) const override {
+    call_();
+    ByteTokenizer::encode(text, ids);
+  }
+
+ private:
+  std::function<void()> call_;
+};
+
+TEST(Prepare, TheSecondOfTwoAtOnceIsRefusedAndTheFirstUnharmed) {
+  const tests::TemporaryDirectory directory;
+  const std::string output = directory / "dataset";
+  write_file(directory / "text.txt", "a|b|c|d");
+  write_file(directory / "other.txt", "e|f");
+  const auto options_of = [&](const std::string& input) {
+    return PrepareOptions{.inputs = {directory / input}, .output = output, .document_separator = "|"};
+  };
+  int refusals = 0;
+  const InterruptedTokenizer tokenizer([&] {
+    for (const char* input : {"text.txt", "other.txt"}) {
+      expect_contains(error_of(ErrorKind::usage, [&] { prepare_with(options_of(input)); }),
+                      {"--output " + output, "is being prepared by " + runtime::FileLock::this_process(), "another"});
+      ++refusals;
+    }
+  });
+  prepare(runtime::real_files(), tokenizer, options_of("text.txt"));
+  EXPECT_EQ(refusals, 8);  // at each of four documents
+  EXPECT_EQ(documents_in(output, "train").size() + documents_in(output, "validation").size(), 4u);
+  EXPECT_EQ(runtime::real_files().list(output),
+            (std::vector<std::string>{"dataset.json", "train-00000.h5", "validation-00000.h5"}));
+}
+
+TEST(Prepare, ALockWithoutAnOwnerIsNoObstacle) {
+  const tests::TemporaryDirectory directory;
+  write_file(directory / "dataset/prepare.lock", "process 1 on a machine that crashed\n");
+  const std::string dataset = prepare_text(directory, "text");
+  EXPECT_EQ(runtime::real_files().list(dataset), (std::vector<std::string>{"dataset.json", "train-00000.h5"}));
+}
+
+TEST(Prepare, AFinishedDatasetIsRecognisedWithoutALock) {
+  // It may lie where nobody may write: the lock file must not even be made.
+  const tests::TemporaryDirectory directory;
+  const std::string dataset = prepare_text(directory, "text");
+  const std::optional<runtime::FileLock> lock = runtime::FileLock::try_lock(dataset + "/prepare.lock");
+  ASSERT_TRUE(lock.has_value());
+  EXPECT_TRUE(
+      prepare_with(
+          {.inputs = {directory / "text.txt"}, .output = dataset, .validation_fraction = 0, .document_separator = {}})
+          .already_prepared);
 }
 
 TEST(Prepare, BadOptionsAreNamed) {

@@ -55,7 +55,7 @@ TEST(TokenDataset, DigestIsOfTheContent) {
 TEST(TokenDataset, ADirectoryThatIsNoDatasetIsNamedWithTheMend) {
   const tests::TemporaryDirectory directory;
   expect_contains(refusal(ErrorKind::usage, directory / "nowhere"), {directory / "nowhere", "trireme prepare"});
-  expect_contains(refusal(ErrorKind::data, directory.path()), {directory.path(), "dataset.json", "trireme prepare"});
+  expect_contains(refusal(ErrorKind::usage, directory.path()), {directory.path(), "dataset.json", "trireme prepare"});
 }
 
 TEST(TokenDataset, AMissingShardIsNamed) {

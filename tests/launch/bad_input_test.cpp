@@ -22,16 +22,21 @@ TEST(BadInput, MissingFile) {
 TEST(BadInput, DirectoryWithoutText) {
   Workspace space;
   create_directory(space.path("empty"));
-  const ProgramResult result = run_trireme(prepare_words(space, space.path("empty")));
-  EXPECT_NE(result.exit_code, 0);
-  expect_refused(result, result.exit_code, space.path("empty"));
+  expect_refused(run_trireme(prepare_words(space, space.path("empty"))), 1, space.path("empty"));
 }
 
 TEST(BadInput, EmptyCorpus) {
   Workspace space;
-  const ProgramResult result = run_trireme(prepare_words(space, space.write("empty.txt", "")));
-  EXPECT_NE(result.exit_code, 0);
-  expect_refused(result, result.exit_code, "empty.txt");
+  expect_refused(run_trireme(prepare_words(space, space.write("empty.txt", ""))), 1, "empty.txt");
+}
+
+TEST(BadInput, TextFromAPipe) {
+  Workspace space;
+  const ProgramResult result =
+      run_command({"sh", "-c",
+                   std::string("echo text | ") + TRIREME_PROGRAM + " prepare --input /dev/stdin --output " +
+                       space.path("out") + " --tokenizer byte"});
+  expect_refused(result, 2, "--input /dev/stdin is not a regular file");
 }
 
 TEST(BadInput, CorpusShorterThanOneSequence) {
@@ -50,10 +55,11 @@ TEST(BadInput, MissingDataNamesPrepare) {
   Workspace space;
   space.prepare();
   std::vector<std::string> words = space.train_words("run", {"--steps", "2"});
-  words[2] = space.path("nowhere");
-  const ProgramResult result = run_trireme(words);
-  EXPECT_NE(result.exit_code, 0);
-  expect_refused(result, result.exit_code, "prepare");
+  for (const char* data : {"nowhere", "empty", "corpus.txt"}) {  // missing, no dataset, no directory
+    if (data == std::string("empty")) create_directory(space.path(data));
+    words[2] = space.path(data);
+    expect_refused(run_trireme(words), 2, "trireme prepare");
+  }
 }
 
 TEST(BadInput, ModelThatDoesNotFitTheData) {
@@ -203,11 +209,49 @@ TEST(BadInput, FullOutput) {
   Workspace space;
   space.prepare();
   ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "2"})).exit_code, 0);
-  const ProgramResult result = run_command(
-      {"sh", "-c",
-       std::string("exec ") + TRIREME_PROGRAM + " generate --model " + space.path("run") + " --prompt a > /dev/full"});
+  const std::string program = std::string("exec ") + TRIREME_PROGRAM + " ";
+  for (const std::string& command :
+       {"generate --model " + space.path("run") + " --prompt a",
+        "evaluate --model " + space.path("run") + " --data " + space.path("data"),
+        "checkpoint list " + space.path("run"), "checkpoint verify " + space.path("run"), std::string("--help")}) {
+    const ProgramResult result = run_command({"sh", "-c", program + command + " > /dev/full"});
+    expect_refused(result, 1, "cannot write to standard output");
+  }
+}
+
+/// A limit on file sizes stands in for a full disk; SIGXFSZ is ignored, as it would be on a disk that is full.
+ProgramResult run_with_small_files(const std::string& words, int kilobytes) {
+  return run_command(
+      {"bash", "-c", "trap '' XFSZ; ulimit -f " + std::to_string(kilobytes) + "; exec " TRIREME_PROGRAM " " + words});
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += word + " ";
+  return text;
+}
+
+TEST(BadInput, FullDiskAtACheckpointIsLoudAndTrainingGoesOn) {
+  Workspace space;
+  space.prepare();
+  const std::string words = joined(space.train_words("run", {"--steps", "4", "--checkpoint-every", "2"}));
+  const ProgramResult result = run_with_small_files(words, 100);  // the shard has 400 kB, the log less than one
   EXPECT_EQ(result.exit_code, 1) << result.error;
-  EXPECT_NE(result.error.find("cannot write to standard output"), std::string::npos) << result.error;
+  EXPECT_NE(result.error.find("step 2 was not saved"), std::string::npos) << result.error;
+  EXPECT_NE(result.error.find("training goes on"), std::string::npos) << result.error;
+  EXPECT_EQ(space.log("run").size(), 3u) << "steps 1 to 3; step 4 ends with the save that failed";
+  EXPECT_TRUE(std::filesystem::is_empty(space.path("run/checkpoints")) || !std::filesystem::exists(shard_of(space, 2)));
+  EXPECT_EQ(run_trireme(space.train_words("run", {"--steps", "4"})).exit_code, 0);
+}
+
+TEST(BadInput, FullDiskDuringPrepareLeavesNothingHalfValid) {
+  Workspace space;
+  space.write("corpus.txt", Workspace::corpus(200000));
+  const std::string words = joined(prepare_words(space, space.path("corpus.txt")));
+  const ProgramResult result = run_with_small_files(words, 100);
+  EXPECT_EQ(result.exit_code, 1) << result.error;
+  EXPECT_FALSE(std::filesystem::exists(space.path("out/dataset.json")));
+  EXPECT_EQ(run_trireme(prepare_words(space, space.path("corpus.txt"))).exit_code, 0);
 }
 
 }  // namespace

@@ -107,6 +107,60 @@ TEST(Train, FinishedRunHasNothingToDo) {
   EXPECT_EQ(space.read("run/log.jsonl"), log);
 }
 
+TEST(Train, ACommandThatTrainsNothingLeavesTheRunAsItIs) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "6", "--checkpoint-every", "2"})).exit_code, 0);
+  const std::string log = space.read("run/log.jsonl");
+  const std::string config = space.read("run/config.json");
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--steps", "6", "--resume", "2", "--stop-at-step", "2"},
+        {"--steps", "2", "--weight-decay", "0.5"}}) {
+    const ProgramResult result = run_trireme(space.train_words("run", more));
+    EXPECT_EQ(result.exit_code, 0) << result.error;
+    EXPECT_EQ(space.read("run/log.jsonl"), log);
+    EXPECT_EQ(space.read("run/config.json"), config);
+  }
+}
+
+TEST(Train, GoingBackToAnOlderStepPutsTheNewerOnesAside) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "6", "--checkpoint-every", "2"})).exit_code, 0);
+  const std::string log = space.read("run/log.jsonl");
+  const ProgramResult result = run_trireme(space.train_words("run", {"--steps", "6", "--resume", "2"}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_EQ(space.read("run/log-before-attempt-2.jsonl"), log);
+  EXPECT_EQ(space.log("run").size(), 6u);
+  EXPECT_TRUE(std::filesystem::exists(space.path("run/checkpoints/aside-step-000000004"))) << result.error;
+  EXPECT_TRUE(std::filesystem::exists(space.path("run/checkpoints/step-000000006"))) << result.error;
+}
+
+TEST(Train, TwoProcessesDoNotShareARun) {
+  Workspace space;
+  space.prepare();
+  const std::string train = std::string(TRIREME_PROGRAM) + " train --data " + space.path("data") + " --model " +
+                            space.path("model.json") + " --run " + space.path("run") + " --steps 100000 --log-every 1";
+  // The first is killed by timeout while it trains; a lock of a dead owner then stands in nobody's way.
+  const ProgramResult both = run_command(
+      {"sh", "-c",
+       "timeout 3 " + train + " 2>/dev/null & sleep 1.5; " + train + " --validate-every 0; code=$?; wait; exit $code"});
+  expect_refused(both, 2, "is being trained by");
+  EXPECT_EQ(run_trireme(space.train_words("run", {"--steps", "1", "--global-batch-size", "8"})).exit_code, 0);
+}
+
+TEST(Generate, DrawsOnlyFromTheTokenizersVocabulary) {
+  Workspace space;
+  space.prepare();
+  space.write(
+      "model.json",
+      R"({"model_type": "gpt2", "n_layer": 1, "n_head": 1, "n_embd": 8, "n_positions": 32, "vocab_size": 5000})");
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "1"})).exit_code, 0);
+  const ProgramResult result =
+      run_trireme({"generate", "--model", space.path("run"), "--prompt", "a", "--temperature", "9"});
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+}
+
 TEST(Evaluate, GivesTheValidationLossOfTraining) {
   Workspace space;
   space.prepare();

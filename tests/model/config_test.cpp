@@ -48,9 +48,9 @@ TEST(ModelConfig, MistakesNameFileKeyAndMend) {
   EXPECT_EQ(message(R"({"model_type": "gpt2", "n_head": 5})"),
             "config.json: n_head 5 does not divide n_embd 768; choose a width that is a multiple of the heads");
   EXPECT_EQ(message(R"({"model_type": "gpt2", "n_layer": "two"})"),
-            "config.json: n_layer is \"two\", expected a whole number of at least 1");
+            "config.json: n_layer is \"two\", expected a whole number from 1 to 8191");
   EXPECT_EQ(message(R"({"model_type": "gpt2", "n_layer": 0})"),
-            "config.json: n_layer is 0, expected a whole number of at least 1");
+            "config.json: n_layer is 0, expected a whole number from 1 to 8191");
   EXPECT_EQ(message(R"({"model_type": "gpt2", "activation_function": "relu"})"),
             "config.json: activation_function is 'relu'; the gpt2 family has gelu_new (gelu_pytorch_tanh is the same)");
 }

@@ -34,7 +34,7 @@ struct SmallBatch {
   std::vector<int32_t> targets;
   std::vector<int64_t> samples;
 
-  SmallBatch(std::mt19937& random, int64_t B_, int64_t T_, int64_t V) : B(B_), T(T_) {
+  SmallBatch(std::mt19937_64& random, int64_t B_, int64_t T_, int64_t V) : B(B_), T(T_) {
     for (int64_t i = 0; i < B * T; ++i) tokens.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(V)));
     for (int64_t i = 0; i < B * T; ++i) targets.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(V)));
     for (int64_t b = 0; b < B; ++b) samples.push_back(b);
@@ -58,7 +58,7 @@ struct SmallModel {
   }
 
   /// Every parameter N(0, 0.3), norms around 1.
-  void randomize(std::mt19937& random) {
+  void randomize(std::mt19937_64& random) {
     std::normal_distribution<float> normal(0, 0.3f);
     for (model::Unit& unit : trainer->units) {
       for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {

@@ -37,7 +37,7 @@ std::vector<double> train(const ModelConfig& config, parallel::MeshGroups groups
   SmallModel small(config, model::plan_training(config, B, kTokens, options, dp), std::move(groups));
   std::vector<double> losses;
   for (int64_t step = 0; step < steps; ++step) {
-    std::mt19937 random(static_cast<uint32_t>(step));
+    std::mt19937_64 random(static_cast<uint64_t>(step));
     const SmallBatch batch(random, kSequences, kTokens, config.vocabulary_size);
     std::vector<HostMicrobatch> microbatches;
     for (int64_t b = 0; b < share; b += B) microbatches.push_back(part(batch, rank * share + b, B));
@@ -61,7 +61,7 @@ TEST(TrainStep, PlannedBytesAreUsedBytes) {
     const UpdateOptions options{.dropout = dropout};
     const runtime::MemoryPlan plan = model::plan_training(config, 3, kTokens, options, 1);
     SmallModel small(config, plan, solo_groups());
-    std::mt19937 random(1);
+    std::mt19937_64 random(1);
     const SmallBatch batch(random, 3, kTokens, config.vocabulary_size);
     const HostMicrobatch microbatch = batch.host();
     model::train_step(*small.trainer, std::span(&microbatch, 1), options);
@@ -71,9 +71,31 @@ TEST(TrainStep, PlannedBytesAreUsedBytes) {
   }
 }
 
+TEST(TrainStep, PlannedBytesAreUsedBytesOnSeveralRanks) {
+  const ModelConfig config = small_config();
+  const runtime::MemoryPlan plan = model::plan_training(config, 3, kTokens, {}, 3);
+  runtime::run_local_ranks(3, [&](runtime::Communicator& world) {
+    SmallModel small(config, plan, parallel::make_groups({.dp = 3}, world));
+    std::mt19937_64 random(1);
+    const SmallBatch batch(random, 3, kTokens, config.vocabulary_size);
+    const HostMicrobatch microbatch = batch.host();
+    model::train_step(*small.trainer, std::span(&microbatch, 1), {});
+    EXPECT_EQ(small.memory.used(), plan);
+  });
+}
+
+TEST(TrainStep, PlannedBytesOfEvaluationAreUsedBytes) {
+  const ModelConfig config = small_config();
+  const runtime::MemoryPlan plan = model::plan_evaluation(config, 3, kTokens, 1);
+  SmallModel small(config, plan, solo_groups(), model::Purpose::inference);
+  std::mt19937_64 random(1);
+  model::add_loss(*small.trainer, SmallBatch(random, 3, kTokens, config.vocabulary_size).host());
+  EXPECT_EQ(small.memory.used(), plan);
+}
+
 TEST(TrainStep, DryRunStatesTheCostsOfTheRealOne) {
   const ModelConfig config = small_config();
-  std::mt19937 random(1);
+  std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
 
@@ -93,7 +115,7 @@ TEST(TrainStep, DryRunStatesTheCostsOfTheRealOne) {
 TEST(TrainStep, LossFalls) {
   // One batch over and over is learnt by heart, though its tokens are random.
   const ModelConfig config = small_config();
-  std::mt19937 random(1);
+  std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
   SmallModel small(config, model::plan_training(config, 2, kTokens, {}, 1), solo_groups());
@@ -129,7 +151,7 @@ TEST(TrainStep, LocalRanksFollowOneRank) {
 TEST(TrainStep, NonFiniteLossSkipsTheUpdateAndClearsGradients) {
   const ModelConfig config = small_config();
   SmallModel small(config, model::plan_training(config, 2, kTokens, {}, 1), solo_groups());
-  std::mt19937 random(1);
+  std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
   const runtime::View table = small.trainer->weights.embedding.tokens;
@@ -146,11 +168,28 @@ TEST(TrainStep, NonFiniteLossSkipsTheUpdateAndClearsGradients) {
   EXPECT_TRUE(std::isfinite(healthy.grad_norm));
 }
 
+TEST(TrainStep, NonFiniteGradientOfOneRankSkipsTheUpdateOnAll) {
+  const ModelConfig config = small_config();
+  const runtime::MemoryPlan plan = model::plan_training(config, 2, kTokens, {}, 2);
+  runtime::run_local_ranks(2, [&](runtime::Communicator& world) {
+    SmallModel small(config, plan, parallel::make_groups({.dp = 2}, world));
+    std::mt19937_64 random(1);
+    const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
+    const HostMicrobatch microbatch = batch.host();
+    const auto parameters = small.values();
+    const runtime::View bias = small.trainer->gradients.blocks[0].feed_forward.up_bias;
+    if (world.rank() == 1) bias.as<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_FALSE(model::train_step(*small.trainer, std::span(&microbatch, 1), {}).updated);
+    EXPECT_EQ(small.values(), parameters);
+    EXPECT_TRUE(model::train_step(*small.trainer, std::span(&microbatch, 1), {}).updated);
+  });
+}
+
 TEST(TrainStep, ClippingBoundsTheUpdateAndReportsTheNormBefore) {
   // With epsilon large, Adam's first update is close to learning_rate * g / epsilon, so its size shows the clipped
   // gradient.
   const ModelConfig config = small_config();
-  std::mt19937 random(1);
+  std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
   const auto update_size = [&](double clip, double& reported) {

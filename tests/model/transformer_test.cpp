@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/model/small_model.h"
+#include "tests/reference/tensors.h"
 
 namespace trireme::tests {
 namespace {
@@ -31,7 +32,7 @@ std::array<double, 2> run_backward(SmallModel& small, const SmallBatch& batch, c
 
 /// Central differences of the float64 reference at some elements of every parameter, against the gradients of the real
 /// model.
-void expect_gradients_match(const ModelConfig& config, std::mt19937& random) {
+void expect_gradients_match(const ModelConfig& config, std::mt19937_64& random) {
   const SmallBatch batch(random, 2, 9, config.vocabulary_size);
   SmallModel small(config, model::plan_training(config, 2, 9, {}, 1), solo_groups());
   small.randomize(random);
@@ -65,12 +66,14 @@ void expect_gradients_match(const ModelConfig& config, std::mt19937& random) {
 }
 
 TEST(Transformer, GradientsEqualFiniteDifferencesOfFloat64) {
-  std::mt19937 random(std::random_device{}());
+  Random fresh;
+  std::mt19937_64& random = fresh.engine();
   expect_gradients_match(small_config(), random);
 }
 
 TEST(Transformer, GradientsEqualFiniteDifferencesUntiedWithOtherWidths) {
-  std::mt19937 random(std::random_device{}());
+  Random fresh;
+  std::mt19937_64& random = fresh.engine();
   ModelConfig config = small_config();
   config.tied_embeddings = false;
   config.layers = 1;
@@ -84,7 +87,7 @@ TEST(Transformer, DropoutIsTheSameForwardAndBackward) {
   // With the bits fixed, the model with dropout is a differentiable function: its gradient along a direction must equal
   // the difference quotient of its own fp32 loss. A large step keeps rounding (about 1e-6 of the loss) below the
   // tolerance.
-  std::mt19937 random(7);
+  std::mt19937_64 random(7);
   const ModelConfig config = small_config();
   const SmallBatch batch(random, 2, 9, config.vocabulary_size);
   const model::UpdateOptions options{.dropout = 0.25, .seed = 3};

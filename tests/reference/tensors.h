@@ -49,6 +49,9 @@ class Random {
  public:
   Random() : Random(choose_seed()) {}
 
+  /// For code that draws by itself.
+  std::mt19937_64& engine() { return engine_; }
+
   float normal(float scale = 1) { return std::normal_distribution<float>(0, scale)(engine_); }
   float uniform(float low, float high) { return std::uniform_real_distribution<float>(low, high)(engine_); }
   int64_t below(int64_t end) { return std::uniform_int_distribution<int64_t>(0, end - 1)(engine_); }

@@ -268,6 +268,41 @@ TEST(CollectivePlan, SendsTheBytesThatTheInterfaceStates) {
   }
 }
 
+/// What sent_traffic() states in closed form, counted step by step.
+Traffic walked_traffic(const CollectivePlan& plan) {
+  Traffic traffic;
+  for (int64_t lane = 0; lane < plan.lanes(); ++lane) {
+    for (int index = 0; index < plan.steps_per_lane(); ++index) {
+      const Message send = plan.step(lane, index).send;
+      traffic.messages += send.exists() ? 1 : 0;
+      traffic.bytes += send.elements * plan.spec().dtype_bytes;
+    }
+  }
+  return traffic;
+}
+
+TEST(CollectivePlan, TrafficIsThatOfTheSteps) {
+  for (const Case& c : cases()) {
+    for (CollectiveOp op :
+         {CollectiveOp::all_reduce, CollectiveOp::reduce_scatter, CollectiveOp::all_gather, CollectiveOp::all_to_all,
+          CollectiveOp::broadcast, CollectiveOp::barrier, CollectiveOp::send, CollectiveOp::recv}) {
+      for (int peer = 0; peer < c.size; ++peer) {
+        CollectiveSpec spec = spec_of(op, c, peer);
+        spec.size = c.size;
+        for (spec.rank = 0; spec.rank < c.size; ++spec.rank) {
+          const CollectivePlan plan(spec);
+          const Traffic stated = sent_traffic(plan);
+          const Traffic walked = walked_traffic(plan);
+          EXPECT_TRUE(stated == walked) << name(op) << " of " << c.elements << " elements in chunks of "
+                                        << c.chunk_bytes << " bytes, rank " << spec.rank << " of " << c.size
+                                        << ", peer " << peer << ": " << stated.messages << " messages, " << stated.bytes
+                                        << " bytes; steps " << walked.messages << ", " << walked.bytes;
+        }
+      }
+    }
+  }
+}
+
 TEST(CollectivePlan, NoMessageExceedsTheChunk) {
   for (CollectiveOp op : {CollectiveOp::all_reduce, CollectiveOp::reduce_scatter, CollectiveOp::all_gather,
                           CollectiveOp::all_to_all, CollectiveOp::broadcast, CollectiveOp::send, CollectiveOp::recv}) {

@@ -9,6 +9,7 @@
 
 #include "runtime/dry_communicator.h"
 #include "runtime/error.h"
+#include "runtime/host_communicator.h"
 #include "tests/runtime/communicator_worlds.h"
 
 namespace trireme::runtime {
@@ -138,6 +139,42 @@ TEST(LocalRanks, WhatFailedStaysFailed) {
   });
 }
 
+TEST(LocalRanks, MemoryThatIsNotThereIsAnErrorOfTheRank) {
+  try {
+    run_local_ranks(3, [](Communicator&) {}, {.chunk_bytes = int64_t{1} << 46});
+    FAIL() << "this machine has petabytes";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::device) << error.what();
+  }
+}
+
+/// Works with others while an exception passes, as a cleanup may.
+class Cleanup {
+ public:
+  Cleanup(Communicator& world, std::vector<float>& buffer) : world_(world), buffer_(buffer) {}
+  ~Cleanup() {
+    const Pending pending = world_.all_reduce(all_of(buffer_), ReduceOp::sum);  // waits at the end of this scope
+  }
+
+ private:
+  Communicator& world_;
+  std::vector<float>& buffer_;
+};
+
+TEST(LocalRanks, CleanupsMayWaitWhileAnExceptionPasses) {
+  run_local_ranks(2, [](Communicator& world) {
+    std::vector<float> buffer(100000, 1.0F);
+    EXPECT_THROW(
+        {
+          const Cleanup cleanup(world, buffer);
+          throw std::runtime_error("unwind");
+        },
+        std::runtime_error);
+    EXPECT_EQ(buffer, std::vector<float>(100000, 2.0F));
+    EXPECT_NO_THROW(world.barrier().wait());  // nothing was abandoned
+  });
+}
+
 TEST(LocalRanks, PendingOutlivesItsCommunicator) {
   run_local_ranks(3, [](Communicator& world) {
     std::vector<float> buffer(100000, 1.0F);
@@ -150,6 +187,61 @@ TEST(LocalRanks, PendingOutlivesItsCommunicator) {
     pending.wait();
     EXPECT_EQ(buffer, std::vector<float>(100000, 3.0F));
   });
+}
+
+/// Two ranks of which the other never answers, or at once.
+class ScriptedTransport : public Transport {
+ public:
+  struct Events {
+    int abandoned = 0;
+  };
+  ScriptedTransport(Events& events, bool answers) : events_(events), answers_(answers) {}
+  int rank() const override { return 0; }
+  int size() const override { return 2; }
+  int max_group() const override { return 100; }
+  Request post_send(std::span<const std::byte>, int, const MessageTag&) override { return 0; }
+  Request post_recv(std::span<std::byte>, int, const MessageTag&) override { return 1; }
+  bool test(Request) override { return answers_; }
+  void wait_for_change() override {}
+  void abandon() noexcept override { ++events_.abandoned; }
+
+ private:
+  Events& events_;
+  bool answers_;
+};
+
+TEST(HostCommunicator, PartsInOrderUnlessMessagesAreInFlight) {
+  for (const bool answers : {true, false}) {
+    ScriptedTransport::Events events;
+    std::vector<float> buffer(4);
+    Pending pending;
+    {
+      HostCommunicator communicator(std::make_unique<ScriptedTransport>(events, answers), {});
+      if (!answers) pending = communicator.send(all_of(buffer), 1);
+      EXPECT_EQ(communicator.unsettled(), !answers);
+    }
+    // A transport that was abandoned must not be used again: MPI_Comm_free only follows an orderly end.
+    EXPECT_EQ(events.abandoned, answers ? 0 : 1);
+    if (!answers) {
+      EXPECT_THROW(pending.wait(), Error);
+    }
+  }
+}
+
+TEST(HostCommunicator, StagingIsKnownBeforeItIsMade) {
+  const MessageOptions options{.chunk_bytes = 1000, .window = 3};
+  for (int size = 1; size <= 3; ++size) {
+    run_local_ranks(
+        size,
+        [&](Communicator& world) {
+          const auto dry = dry_communicator({.rank = world.rank(), .size = world.size()}, nullptr, options);
+          EXPECT_EQ(world.staging_bytes(), dry->staging_bytes());
+          // Two buffers a lane, in whole cache lines; a group of one adds nothing.
+          EXPECT_EQ(world.staging_bytes(), world.size() == 1 ? 0 : 2 * 3 * 1024);
+          EXPECT_EQ(world.split(world.rank(), 0, "alone")->staging_bytes(), 0);
+        },
+        options);
+  }
 }
 
 TEST(SoloCommunicator, IsTheIdentity) {

@@ -88,6 +88,7 @@ TEST(Files, OnlyWhatIsNotThereDoesNotExist) {
   for (const std::string& path : {directory / "loop", directory / "loop/b", directory / std::string(300, 'x')}) {
     expect_error(ErrorKind::io, "cannot look at " + path, [&] { static_cast<void>(files.exists(path)); });
     expect_error(ErrorKind::io, "cannot look at " + path, [&] { static_cast<void>(files.is_directory(path)); });
+    expect_error(ErrorKind::io, "cannot look at " + path, [&] { static_cast<void>(files.is_regular_file(path)); });
   }
 }
 
@@ -107,6 +108,21 @@ TEST(Files, MadeDirectoriesAreDurable) {
   EXPECT_EQ(synced, Names{});
   EXPECT_TRUE(files.is_directory(root + "/a/b/c"));
   EXPECT_TRUE(files.is_directory(root + "/a/b/d"));
+}
+
+TEST(Files, KindsAndTheOnePathAreSeenThroughLinks) {
+  const tests::TemporaryDirectory directory;
+  Files& files = real_files();
+  files.make_directory(directory / "a");
+  write_text_atomically(files, directory / "a/file", "x");
+  std::filesystem::create_symlink("a", directory / "link");
+  EXPECT_TRUE(files.is_regular_file(directory / "link/file"));
+  EXPECT_FALSE(files.is_regular_file(directory / "link"));
+  EXPECT_FALSE(files.is_regular_file(directory / "missing"));
+  EXPECT_FALSE(files.is_regular_file("/dev/null"));
+  EXPECT_EQ(files.real_path(directory / "link/../a/./file"), files.real_path(directory.path()) + "/a/file");
+  expect_error(ErrorKind::io, "cannot find " + directory / "missing" + ": No such file or directory",
+               [&] { static_cast<void>(files.real_path(directory / "missing")); });
 }
 
 TEST(Files, AFullDiskIsAnError) {

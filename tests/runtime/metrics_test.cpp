@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <sstream>
+#include <thread>
 
 namespace trireme::runtime {
 namespace {
@@ -76,7 +78,43 @@ TEST(Metrics, ProcessSeriesAreMeasured) {
   EXPECT_GT(std::stod(value_of(page, "process_resident_memory_bytes")), 1e6);
   EXPECT_LT(std::stod(value_of(page, "process_resident_memory_bytes")), 1e12);
   EXPECT_GE(std::stod(value_of(page, "process_open_fds")), 3);
-  EXPECT_GT(std::stod(value_of(page, "process_start_time_seconds")), 1.6e9);
+}
+
+TEST(Metrics, StartTimeIsThatOfTheProcess) {
+  const auto start_time = [] { return std::stod(value_of(TrainingMetrics({}).text(), "process_start_time_seconds")); };
+  // Not that of the object, and not later than now; the time of the boot is told in whole seconds.
+  const double first = start_time();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(first, start_time());
+  const double now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  EXPECT_LT(first, now + 2);
+  EXPECT_GT(first, now - 3600);
+}
+
+TEST(Metrics, UtilisationIsToldWhereThePeakIsKnown) {
+  TrainingMetrics metrics({});
+  const StepMetrics step{.step_seconds = 0.5, .model_flops = 1e9};
+  metrics.record_step(step);
+  for (const char* name : {"mfu_ratio", "peak_flops", "ranks", "checkpoint_size_bytes"})
+    EXPECT_EQ(metrics.text().find(std::string("trireme_train_") + name), std::string::npos) << name;
+  metrics.set_peak_flops(8e9);
+  metrics.record_step(step);
+  EXPECT_EQ(value_of(metrics.text(), "trireme_train_peak_flops"), "8000000000");
+  EXPECT_EQ(value_of(metrics.text(), "trireme_train_mfu_ratio"), "0.25");
+}
+
+TEST(Metrics, TellsRanksAndTheNewestCheckpoint) {
+  TrainingMetrics metrics({});
+  metrics.set_ranks(4);
+  metrics.set_newest_checkpoint(1 << 20, 1.75e9);
+  metrics.set_newest_checkpoint(1 << 21, 1.76e9);
+  metrics.set_comm_seconds("all_reduce", "mpi", "dp", 0.25);
+  metrics.set_comm_seconds("all_reduce", "mpi", "dp", 0.75);
+  const std::string page = metrics.text();
+  EXPECT_EQ(value_of(page, "trireme_train_ranks{state=\"healthy\"}"), "4");
+  EXPECT_EQ(value_of(page, "trireme_train_checkpoint_size_bytes"), "2097152");
+  EXPECT_EQ(value_of(page, "trireme_train_checkpoint_last_success_timestamp_seconds"), "1760000000");
+  EXPECT_EQ(value_of(page, "trireme_train_comm_seconds_total{axis=\"dp\",backend=\"mpi\",op=\"all_reduce\"}"), "0.75");
 }
 
 }  // namespace

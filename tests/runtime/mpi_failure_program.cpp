@@ -1,5 +1,5 @@
-// A program of two ranks that fails in the way its argument names, with main's catch as a real program has it. ctest
-// looks at what it prints, and that it ends at all.
+// A program of two ranks that fails in the way its argument names, with main's catch as a real program has it.
+// fails_with.sh looks at what it prints, its exit code, and that it ends in time.
 #include <unistd.h>
 
 #include <exception>
@@ -40,7 +40,7 @@ int run_session_inside() {
 }
 
 int run(const std::string& how) {
-  alarm(50);  // a hang: ctest sees another message than it expects
+  alarm(50);  // a hang leaves no process behind; the test has given up by then
   if (how == "unwind") return run_session_inside();
   MpiSession session;
   try {

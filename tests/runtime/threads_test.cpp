@@ -1,5 +1,8 @@
 #include "runtime/threads.h"
 
+#include <thread>
+
+#include <cblas.h>
 #include <gtest/gtest.h>
 
 namespace trireme::runtime {
@@ -19,6 +22,19 @@ TEST(Threads, BoundRankKeepsItsCores) {
 TEST(Threads, RequestIsTaken) {
   EXPECT_EQ(use_threads(3), 3);
   EXPECT_GE(use_threads(0), 1);
+}
+
+TEST(Threads, CountOfAThreadIsItsOwn) {
+  use_threads(3);
+  int inside = 0;
+  std::thread([&] {
+    set_compute_threads(2);
+    inside = compute_threads();
+  }).join();
+  EXPECT_EQ(inside, 2);
+  EXPECT_EQ(compute_threads(), 3);
+  EXPECT_EQ(openblas_get_num_threads(), 3);  // belongs to the process, so no thread may change it for the others
+  use_threads(0);
 }
 
 }  // namespace

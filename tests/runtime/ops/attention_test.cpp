@@ -9,8 +9,8 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/threads.h"
 #include "tests/reference/attention.h"
+#include "tests/reference/op_runs.h"
 #include "tests/reference/tensors.h"
 
 namespace trireme::runtime {
@@ -33,15 +33,6 @@ Arena poisoned_scratch() {
   arena.reset();
   return arena;
 }
-
-class Threads {
- public:
-  explicit Threads(int threads) : before_(compute_threads()) { set_compute_threads(threads); }
-  ~Threads() { set_compute_threads(before_); }
-
- private:
-  int before_;
-};
 
 struct Results {
   Tensor<float> y;
@@ -93,7 +84,7 @@ TEST_P(Attention, ThreadsDoNotChangeABit) {
   const Tensor<float> dy = random.normals({shape.B * shape.T, shape.H * shape.D});
   std::vector<Results> results;
   for (const int threads : {1, 2, 3}) {
-    const Threads guard(threads);
+    const tests::Threads guard(threads);
     results.push_back(run_attention(shape, qkv, dy));
   }
   for (size_t i = 1; i < results.size(); ++i) {
@@ -214,7 +205,7 @@ TEST(AttentionExtremes, NaNIsNotHidden) {
 
 TEST(AttentionCost, DryUsesTheScratchAndStatesTheCostOfCpu) {
   const AttentionShape shape{2, 100, 4, 2, 24};
-  const Threads guard(2);
+  const tests::Threads guard(2);
   Stream cpu(Device::cpu);
   Stream dry(Device::dry);
   Arena cpu_scratch = Arena::host("scratch", 8 << 20);

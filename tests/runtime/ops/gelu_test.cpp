@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "runtime/ops/fast_exp.h"
-#include "runtime/threads.h"
 #include "tests/reference/gelu.h"
+#include "tests/reference/op_runs.h"
 #include "tests/reference/tensors.h"
 
 namespace trireme::runtime {
@@ -124,9 +124,8 @@ TEST(Gelu, InPlaceAndThreadsDoNotChangeABit) {
   const Tensor<float> x = random.normals({3, 9973}, 2);
   const Tensor<float> dy = random.normals({3, 9973});
   std::vector<Tensor<float>> outputs;
-  const int threads_before = compute_threads();
   for (const int threads : {1, 2}) {
-    set_compute_threads(threads);
+    const tests::Threads guard(threads);
     Tensor<float> y = poisoned(x.shape);
     Tensor<float> dx = poisoned(x.shape);
     gelu_forward(stream, x.view(), y.view());
@@ -140,7 +139,6 @@ TEST(Gelu, InPlaceAndThreadsDoNotChangeABit) {
     outputs.push_back(y);
     outputs.push_back(dx);
   }
-  set_compute_threads(threads_before);
   EXPECT_EQ(outputs[0].values, outputs[2].values);
   EXPECT_EQ(outputs[1].values, outputs[3].values);
 }

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/threads.h"
 #include "tests/reference/gelu.h"
+#include "tests/reference/op_runs.h"
 #include "tests/reference/product.h"
 #include "tests/reference/tensors.h"
 
@@ -106,9 +106,8 @@ TEST(LinearThreads, BiasAndItsGradientDoNotDependOnThem) {
   const Tensor<float> bias = random.normals({C_out});
   const Tensor<float> dy = random.normals({N, C_out});
   std::vector<std::vector<float>> outputs;
-  const int threads_before = compute_threads();
   for (const int threads : {1, 2, 3}) {
-    set_compute_threads(threads);
+    const tests::Threads guard(threads);
     EXPECT_EQ(compute_threads(), threads);
     Tensor<float> y = poisoned({N, C_out});
     Tensor<float> pre_activation = poisoned({N, C_out});
@@ -124,7 +123,6 @@ TEST(LinearThreads, BiasAndItsGradientDoNotDependOnThem) {
     outputs.push_back(y.values);
     outputs.push_back(dbias.values);
   }
-  set_compute_threads(threads_before);
   for (size_t i = 2; i < outputs.size(); ++i) EXPECT_EQ(outputs[i], outputs[i - 2]) << i;
 }
 
