@@ -7,10 +7,10 @@
 set -eu
 
 # About three minutes of training on two cores.
-width=${TRIREME_QUICKSTART_WIDTH:-128} layers=${TRIREME_QUICKSTART_LAYERS:-4} heads=4
+width=${TRIREME_QUICKSTART_WIDTH:-192} layers=${TRIREME_QUICKSTART_LAYERS:-4} heads=4
 positions=${TRIREME_QUICKSTART_POSITIONS:-128} batch=${TRIREME_QUICKSTART_BATCH:-16}
-steps=${TRIREME_QUICKSTART_STEPS:-600} sample_tokens=${TRIREME_QUICKSTART_SAMPLE_TOKENS:-400}
-warmup=$((steps / 12)) learning_rate=1e-3 validate_every=100
+steps=${TRIREME_QUICKSTART_STEPS:-900} sample_tokens=${TRIREME_QUICKSTART_SAMPLE_TOKENS:-400}
+warmup=$((steps / 12)) learning_rate=2e-3 validate_every=150
 
 fail() { echo "quickstart.sh: $1" >&2 && exit "${2:-1}"; }
 [ $# -le 1 ] || fail "one text file at most: quickstart.sh [TEXT FILE]" 2
@@ -68,7 +68,7 @@ for old in data model.json run run-2-ranks; do
   [ -d "$before" ] || { mkdir "$before" && echo "what an earlier call left is in $before now"; }
   mv "$here/$old" "$before/"
 done
-"$trireme" prepare --input "$corpus" --output "$here/data" --tokenizer byte
+"$trireme" prepare --input "$corpus" --output "$here/data" --tokenizer byte --validation-fraction 0.02
 
 heading "Training"
 cat >"$here/model.json" <<END
