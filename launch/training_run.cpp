@@ -158,6 +158,7 @@ void TrainingRun::save(StepRecord& record, bool is_last) {
                       .step = progress_.step,
                       .run_id = run_id_,
                       .attempt = attempt_,
+                      .writer = {.version = version(), .commit = commit()},
                       .layout = {{"tp", 1}, {"dp", world_.size()}, {"pp", 1}, {"zero_stage", 0}},
                       .state = state_json(settings_, progress_),
                       .slices = owned_slices(training_slices(*trainer_), world_.rank(), world_.size())});
