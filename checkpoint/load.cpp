@@ -196,8 +196,8 @@ std::optional<Loaded> load_newest(runtime::Files& files, runtime::Communicator& 
                                              : "; falling back to step " + std::to_string(steps[i - 1])));
     }
   }
-  throw Error(ErrorKind::data,
-              "no checkpoint in " + checkpoints_directory + " can be loaded; the newest: " + newest_problem);
+  throw Error(ErrorKind::data, "no checkpoint in " + checkpoints_directory +
+                                   " can be loaded; move it away to begin anew; the newest: " + newest_problem);
 }
 
 }  // namespace trireme::checkpoint

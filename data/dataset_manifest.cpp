@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "runtime/error.h"
+#include "runtime/json.h"
 
 namespace trireme::data {
 
@@ -96,7 +97,7 @@ DatasetManifest read_manifest(runtime::Files& files, const std::string& director
   }
   const std::string content = runtime::read_text(files, path);
   try {
-    const json::object object = json::parse(content).as_object();
+    const json::object object = runtime::parse_json(content).as_object();
     if (text(object, "format") != kFormat)
       throw Error(ErrorKind::data, path + " is not of the format " + kFormat + mend);
     const int64_t major = object.at("version").as_array().at(0).to_number<int64_t>();
@@ -106,8 +107,10 @@ DatasetManifest read_manifest(runtime::Files& files, const std::string& director
                                        ": prepare the data again");
     }
     return from_json(object);
-  } catch (const Error&) {
-    throw;
+  } catch (const Error& error) {
+    if (!std::string_view(error.what()).starts_with("line ")) throw;  // parse_json's: it knows no path
+    throw Error(ErrorKind::data,
+                path + " is damaged (" + error.what() + "): remove " + directory + " and prepare again");
   } catch (const std::exception& error) {  // boost.json throws several types, for syntax, missing keys and kinds
     throw Error(ErrorKind::data,
                 path + " is damaged (" + error.what() + "): remove " + directory + " and prepare again");

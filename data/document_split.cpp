@@ -24,8 +24,13 @@ void CorpusSurvey::add(std::string_view document, const runtime::Hash128& hash) 
   const int64_t number = documents_++;
   const auto length = static_cast<int64_t>(document.size());
   bytes_ += length;
-  if (!smallest_ || before(hash, smallest_->first)) smallest_ = {hash, number};
-  if (!largest_ || before(largest_->first, hash)) largest_ = {hash, number};
+  const Document one{.bytes = length, .hash = hash, .number = number};
+  if (!shortest_ || length < shortest_->bytes || (length == shortest_->bytes && before(hash, shortest_->hash)))
+    shortest_ = one;
+  if (!longest_ || length > longest_->bytes || (length == longest_->bytes && before(longest_->hash, hash)))
+    longest_ = one;
+  smallest_hash_ = std::min(smallest_hash_, hash.high);
+  largest_hash_ = std::max(largest_hash_, hash.high);
   const std::array<uint64_t, 3> line = {hash.low, hash.high, static_cast<uint64_t>(length)};
   sha_.update(std::as_bytes(std::span(line)));
 }
@@ -33,8 +38,8 @@ void CorpusSurvey::add(std::string_view document, const runtime::Hash128& hash) 
 DocumentSplit::DocumentSplit(double fraction, const CorpusSurvey& survey)
     : threshold_(static_cast<uint64_t>(std::ldexp(fraction, 64))) {
   if (fraction == 0 || survey.documents() < 2) return;
-  if (survey.smallest_->first.high >= threshold_) forced_validation_ = survey.smallest_->second;
-  if (survey.largest_->first.high < threshold_) forced_train_ = survey.largest_->second;
+  if (survey.smallest_hash_ >= threshold_) forced_validation_ = survey.shortest_->number;
+  if (survey.largest_hash_ < threshold_) forced_train_ = survey.longest_->number;
 }
 
 bool DocumentSplit::is_validation(const runtime::Hash128& hash, int64_t number) const {

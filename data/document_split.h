@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "runtime/digest.h"
 
@@ -25,18 +24,23 @@ class CorpusSurvey {
 
  private:
   friend class DocumentSplit;
-  using Place = std::pair<runtime::Hash128, int64_t>;  // hash and number of a document
-  std::optional<Place> smallest_;
-  std::optional<Place> largest_;
+  struct Document {
+    int64_t bytes = 0;
+    runtime::Hash128 hash;
+    int64_t number = 0;
+  };
+  std::optional<Document> shortest_;       // of equally long ones that with the smallest hash, then the first
+  std::optional<Document> longest_;        // of equally long ones that with the largest hash, then the first
+  uint64_t smallest_hash_ = ~uint64_t{0};  // upper halves
+  uint64_t largest_hash_ = 0;
   int64_t documents_ = 0;
   int64_t bytes_ = 0;
   runtime::Sha256 sha_;
 };
 
 /// A document is validation when the upper 64 bits of its hash are below fraction * 2^64. In a corpus of a few
-/// documents one side may get none by chance: then the document with the smallest hash is validation, or the one with
-/// the largest hash training (of equal ones the first), which are the documents that a slightly different fraction
-/// would move.
+/// documents one side may get none by chance: then the shortest document is validation, or the longest training, so that
+/// most of the text is trained on either way. The fraction holds on average over many documents only.
 class DocumentSplit {
  public:
   /// `fraction` in [0, 1); 0: all is training. For a corpus of one document see validation_cut().

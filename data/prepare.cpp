@@ -57,6 +57,14 @@ DatasetManifest describe(const Tokenizer& tokenizer, const PrepareOptions& optio
           .splits = {}};
 }
 
+/// Checks every block of the tokens.
+void read_all(const TokenDataset& dataset) {
+  std::vector<int32_t> ids(1 << 20);
+  for (int64_t begin = 0; begin < dataset.tokens(); begin += std::ssize(ids)) {
+    dataset.read(begin, std::span(ids).first(static_cast<size_t>(std::min(std::ssize(ids), dataset.tokens() - begin))));
+  }
+}
+
 PrepareReport reuse(runtime::Files& files, const std::string& output, DatasetManifest expected) {
   DatasetManifest found = read_manifest(files, output);
   expected.splits = found.splits;
@@ -65,7 +73,12 @@ PrepareReport reuse(runtime::Files& files, const std::string& output, DatasetMan
                 "--output " + output +
                     " already holds a dataset of other text or options: name another directory or remove it");
   }
-  for (const auto& [split, manifest] : found.splits) TokenDataset(files, output, split);  // throws when damaged
+  try {
+    for (const auto& [split, manifest] : found.splits) read_all(TokenDataset(files, output, split));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data) throw;
+    throw Error(ErrorKind::data, std::string(error.what()) + "; to prepare it again, remove " + output + " first");
+  }
   return {.dataset = std::move(found), .already_prepared = true};
 }
 

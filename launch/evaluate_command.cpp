@@ -42,6 +42,9 @@ int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
     model::add_loss(*trainer, host_microbatch(batch, T));
   }
   const model::MeanLoss mean = model::mean_loss(*trainer);
+  if (!std::isfinite(mean.loss)) {
+    throw Error(ErrorKind::data, "--model " + options.model + ": the loss is not finite; the training has diverged");
+  }
   if (world.rank() == 0) {
     std::printf("loss %.6f  perplexity %.4f  target tokens %lld  step %lld\n", mean.loss, std::exp(mean.loss),
                 static_cast<long long>(mean.target_tokens), static_cast<long long>(source.manifest.step));

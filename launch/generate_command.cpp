@@ -1,4 +1,6 @@
 // trireme generate: prompt and continuation on standard output, nothing else.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
@@ -55,7 +57,7 @@ int run_generate(const GenerateOptions& options) {
     if (i + 1 == options.max_new_tokens) break;
     logits = generator.past() == generator.positions() ? refill(generator, text) : generator.feed(std::span(&token, 1));
   }
-  std::cout << '\n' << std::flush;
+  if (isatty(STDOUT_FILENO) != 0) std::cout << '\n';  // a shell's prompt wants a line of its own
   return 0;
 }
 

@@ -49,6 +49,7 @@ model::ModelConfig model_to_train(runtime::Files& files, const std::string& opti
   const std::vector<std::string> presets = model::preset_names();
   if (std::ranges::find(presets, option) != presets.end() || !files.exists(option)) return model::preset(option);
   const std::string path = files.is_directory(option) ? option + "/config.json" : option;
+  if (!files.exists(path)) throw Error(ErrorKind::usage, "--model " + option + " holds no config.json");
   json::value value;
   try {
     value = runtime::parse_json(runtime::read_text(files, path));
@@ -56,7 +57,9 @@ model::ModelConfig model_to_train(runtime::Files& files, const std::string& opti
     throw Error(error.kind(), "--model " + path + ": " + error.what());
   }
   if (!value.is_object()) throw Error(ErrorKind::data, "--model " + path + " is not a JSON object");
-  return model::parse_model_config(value.as_object(), "--model " + path);
+  const json::object& object = value.as_object();
+  const bool is_of_a_run = object.contains("resolved") && object.contains("model") && object.at("model").is_object();
+  return model::parse_model_config(is_of_a_run ? object.at("model").as_object() : object, "--model " + path);
 }
 
 ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option) {

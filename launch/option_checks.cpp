@@ -33,6 +33,8 @@ void check(TrainOptions& o) {
   require(o.microbatch_size == 0 || o.global_batch_size % o.microbatch_size == 0,
           given("microbatch-size", o.microbatch_size) + " does not divide " +
               given("global-batch-size", o.global_batch_size));
+  require(o.schedule != "constant" || !o.min_learning_rate,
+          "--min-learning-rate contradicts --schedule constant, which keeps the peak: leave one of them out");
   if (!o.min_learning_rate) o.min_learning_rate = o.learning_rate / 10;
   require(*o.min_learning_rate <= o.learning_rate, "--min-learning-rate " + number_text(*o.min_learning_rate) +
                                                        " is above --learning-rate " + number_text(o.learning_rate));

@@ -82,7 +82,7 @@ cat >"$here/model.json" <<END
 }
 END
 train=("$trireme" train --data "$here/data" --model "$here/model.json" --global-batch-size "$batch" --warmup-steps $warmup
-  --learning-rate $learning_rate --validate-every $validate_every --log-every 1)
+  --learning-rate $learning_rate --validate-every $validate_every --checkpoint-every $validate_every --log-every 1)
 "${train[@]}" --run "$here/run" --steps "$steps"
 
 logged() { # FIELD: its values in the order of the log
@@ -103,6 +103,7 @@ prompt=$(head -c 4000 "$corpus" | tr -d '\000' |
 [ -n "$prompt" ] || prompt="The "
 generate=("$trireme" generate --model "$here/run" --max-new-tokens "$sample_tokens" --temperature 0.7)
 "${generate[@]}" --seed 1 --prompt="$prompt"
+echo
 
 heading "What next"
 mpi="mpirun -n 2 --oversubscribe --bind-to none"

@@ -121,11 +121,17 @@ void RunDirectory::write_config(const json::object& config) {
   runtime::write_text_atomically(files_, path_ + "/config.json", json_text(config));
 }
 
-void RunDirectory::set_log_aside(int64_t attempt) {
+bool RunDirectory::has_log() const {
   const std::string log = path_ + "/log.jsonl";
-  if (!files_.exists(log)) return;
-  runtime::write_text_atomically(files_, path_ + "/log-before-attempt-" + std::to_string(attempt) + ".jsonl",
-                                 runtime::read_text(files_, log));
+  return files_.exists(log) && !runtime::read_text(files_, log).empty();
+}
+
+std::string RunDirectory::set_log_aside() {
+  const auto aside = [&](int64_t number) { return path_ + "/log-aside-" + std::to_string(number) + ".jsonl"; };
+  int64_t number = 1;
+  while (files_.exists(aside(number))) ++number;
+  runtime::write_text_atomically(files_, aside(number), runtime::read_text(files_, path_ + "/log.jsonl"));
+  return aside(number);
 }
 
 std::optional<json::object> RunDirectory::read_config() const {

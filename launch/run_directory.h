@@ -48,8 +48,10 @@ class RunDirectory {
   void write_config(const boost::json::object& config);
   /// Nothing when there is none; Error(data) naming the file when it is not JSON.
   std::optional<boost::json::object> read_config() const;
-  /// Keeps a copy of the log as log-before-attempt-N.jsonl, when there is one.
-  void set_log_aside(int64_t attempt);
+  /// Whether there is a log with something in it.
+  bool has_log() const;
+  /// Copies the log to the first free log-aside-N.jsonl; returns that path.
+  std::string set_log_aside();
   /// The log of a run that goes on after `last_step`, or begins (0).
   RunLog open_log(int64_t last_step) const { return RunLog(files_, path_ + "/log.jsonl", last_step); }
 

@@ -14,8 +14,7 @@
 namespace trireme::launch {
 namespace {
 
-void say_what_is_trained(const TrainingSettings& settings, const TrainingRun& run, int ranks) {
-  const runtime::MemoryPlan plan = run.memory_plan();
+void say_what_is_trained(const TrainingSettings& settings, const runtime::MemoryPlan& plan, int ranks) {
   const auto parameters = static_cast<double>(model::parameter_count(settings.config));
   runtime::log_info("training " + settings.options.model + ": " + fixed_text(parameters / 1e6, 2) + " M parameters, " +
                     grouped(settings.tokens_per_step()) + " tokens a step, steps to " +
@@ -23,8 +22,18 @@ void say_what_is_trained(const TrainingSettings& settings, const TrainingRun& ru
   runtime::log_info(counted(ranks, "rank") + " x " + counted(runtime::compute_threads(), "thread") + ", " +
                     bytes_text(plan.total_bytes()) + " planned for each rank (parameters and optimizer " +
                     bytes_text(plan.persistent_bytes) + ", activations " + bytes_text(plan.slots * plan.slot_bytes) +
-                    ", scratch " + bytes_text(plan.scratch_bytes) + ") and " + bytes_text(run.staging_bytes()) +
-                    " for messages");
+                    ", scratch " + bytes_text(plan.scratch_bytes) + ")");
+}
+
+/// A process that takes more than there is would be killed without a word. `ranks` of this machine share its memory.
+void check_memory(const runtime::MemoryPlan& plan, int ranks) {
+  const std::optional<int64_t> available_bytes = runtime::available_memory_bytes();
+  const int64_t needed_bytes = plan.total_bytes() * ranks;
+  if (!available_bytes || needed_bytes <= *available_bytes) return;
+  throw runtime::Error(runtime::ErrorKind::usage,
+                       "the plan needs " + bytes_text(needed_bytes) + " of memory on this machine, " +
+                           bytes_text(*available_bytes) +
+                           " are free; lower --microbatch-size or --sequence-length, or choose a smaller --model");
 }
 
 /// RUN/checkpoints/RUN.lock, held by the first rank for as long as it trains, and by nobody once that process is dead.
@@ -52,8 +61,11 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   check_run(files, settings);
   std::optional<runtime::FileLock> lock;
   if (world.rank() == 0) lock = lock_run(files, options.run);
-  TrainingRun run(settings, world, files, training, validation ? &*validation : nullptr);
-  if (world.rank() == 0) say_what_is_trained(settings, run, world.size());
+  const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.microbatch_size,
+                                                        settings.sequence_length, settings.update(0, 1), world.size());
+  if (world.rank() == 0) say_what_is_trained(settings, plan, world.size());
+  check_memory(plan, static_cast<int>(runtime::local_ranks()));
+  TrainingRun run(settings, plan, world, training, validation ? &*validation : nullptr);
   run.run();
   return 0;
 }

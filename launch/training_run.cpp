@@ -20,6 +20,9 @@ namespace json = boost::json;
 
 namespace {
 
+/// So many steps in a row without an update are no accident.
+constexpr int64_t kDiverged = 10;
+
 /// Bytes of a checkpoint's tensors, all ranks together.
 int64_t saved_bytes(const model::Trainer& trainer) {
   int64_t bytes = 0;
@@ -29,16 +32,15 @@ int64_t saved_bytes(const model::Trainer& trainer) {
 
 }  // namespace
 
-TrainingRun::TrainingRun(const TrainingSettings& settings, runtime::Communicator& world, runtime::Files& files,
-                         const data::TokenDataset& training, const data::TokenDataset* validation)
+TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::MemoryPlan& plan,
+                         runtime::Communicator& world, const data::TokenDataset& training,
+                         const data::TokenDataset* validation)
     : settings_(settings),
       world_(world),
-      files_(files),
+      files_(runtime::real_files()),
       training_(training),
       groups_(parallel::make_groups({.dp = world.size()}, world)),
-      plan_(model::plan_training(settings.config, settings.microbatch_size, settings.sequence_length,
-                                 settings.update(0, 1), world.size())),
-      memory_(runtime::Memory::host(plan_)),
+      memory_(runtime::Memory::host(plan)),
       stream_(runtime::Device::cpu),
       trainer_(model::make_trainer(settings.config, model::Purpose::training, stream_, memory_, groups_)),
       metrics_({.version = version(), .commit = commit()}) {
@@ -67,6 +69,11 @@ void TrainingRun::run() {
     if (record.validation_loss) display_->validation(record.step, *record.validation_loss);
     display_->step(record, logged);
     if (logged) log(record);
+  }
+  if (skipped_in_a_row_ >= kDiverged) {
+    throw Error(ErrorKind::data, "the last " + counted(skipped_in_a_row_, "step") +
+                                     " made no update, since loss or gradient was not finite: the training has "
+                                     "diverged; go back with --resume STEP and a lower --learning-rate");
   }
   if (lost_lines_ > 0) {
     throw Error(ErrorKind::io, "the run is saved, but " + directory_->path() + "/log.jsonl misses " +
@@ -115,7 +122,9 @@ StepRecord TrainingRun::step(data::TrainingLoader& loader) {
 }
 
 void TrainingRun::report(const StepRecord& record, const model::StepResult& result) {
-  if (record.skipped && is_leader()) {
+  skipped_in_a_row_ = record.skipped ? skipped_in_a_row_ + 1 : 0;
+  const bool is_worth_a_line = skipped_in_a_row_ <= 3 || skipped_in_a_row_ % 100 == 0;
+  if (record.skipped && is_leader() && is_worth_a_line) {
     runtime::log_warning("step " + std::to_string(record.step) +
                          ": loss or gradient is not finite; no update was made (" +
                          std::to_string(progress_.skipped_steps) + " so far)");

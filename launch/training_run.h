@@ -27,17 +27,12 @@ void check_run(runtime::Files& files, const TrainingSettings& settings);
 
 class TrainingRun {
  public:
-  /// Plans and takes all memory. `training` and `validation` (null: none) must outlive the run, and so must `world`.
-  TrainingRun(const TrainingSettings& settings, runtime::Communicator& world, runtime::Files& files,
+  /// Takes all memory of the plan (plan_run()). `training` and `validation` (null: none) must outlive the run, and so must `world`.
+  TrainingRun(const TrainingSettings& settings, const runtime::MemoryPlan& plan, runtime::Communicator& world,
               const data::TokenDataset& training, const data::TokenDataset* validation);
 
   /// Initialises or resumes, trains to settings.last_step, saves. Collective.
   void run();
-
-  runtime::MemoryPlan memory_plan() const { return plan_; }
-  runtime::MemoryPlan memory_used() const { return memory_.used(); }
-  /// What the communicators took besides.
-  int64_t staging_bytes() const { return groups_.dp->staging_bytes(); }
 
  private:
   bool start_or_resume();
@@ -58,7 +53,6 @@ class TrainingRun {
   runtime::Files& files_;
   const data::TokenDataset& training_;
   parallel::MeshGroups groups_;
-  runtime::MemoryPlan plan_;
   runtime::Memory memory_;
   runtime::Stream stream_;
   std::unique_ptr<model::Trainer> trainer_;
@@ -68,6 +62,7 @@ class TrainingRun {
   int64_t attempt_ = 1;               ///< starts of this run, this one included
   std::vector<std::string> changes_;  ///< of allowed choices since the checkpoint, a line each
   std::optional<RunDirectory> directory_;
+  int64_t skipped_in_a_row_ = 0;
   int64_t lost_lines_ = 0;               ///< of log.jsonl
   std::optional<RunLog> log_;            ///< of the leader
   std::optional<ProgressLine> display_;  ///< of the leader

@@ -57,9 +57,21 @@ void check_run_identity(runtime::Files& files, const std::string& checkpoints, c
   }
 }
 
+/// A config.json that no run wrote is somebody's file, and a dataset is no run.
+void check_run_is_ours(runtime::Files& files, const std::string& run) {
+  if (files.exists(run + "/dataset.json")) {
+    throw Error(ErrorKind::usage, "--run " + run + " is a prepared dataset; choose another directory");
+  }
+  if (!files.exists(run + "/config.json")) return;
+  const std::optional<json::object> config = RunDirectory(files, run).read_config();
+  if (config->contains("options") && config->contains("resolved")) return;
+  throw Error(ErrorKind::usage, "--run " + run + " holds a config.json that is not a run's; choose another directory");
+}
+
 }  // namespace
 
 void check_run(runtime::Files& files, const TrainingSettings& settings) {
+  check_run_is_ours(files, settings.options.run);
   const std::string checkpoints = settings.options.run + "/checkpoints";
   const Resume& wanted = settings.options.resume;
   const std::vector<int64_t> steps = checkpoint::committed_steps(files, checkpoints);
@@ -99,11 +111,19 @@ void TrainingRun::open_files() {
   const std::vector<int64_t> steps = checkpoint::committed_steps(files_, checkpoints);
   if (!steps.empty() && steps.back() > progress_.step) {
     checkpoint::set_aside_newer(files_, checkpoints, progress_.step);
-    directory_->set_log_aside(attempt_);
+    runtime::log_info("checkpoints beyond step " + std::to_string(progress_.step) + " are put aside as " + checkpoints +
+                      "/aside-step-..., the log as " + directory_->set_log_aside());
+  } else if (progress_.step == 0 && directory_->has_log()) {
+    runtime::log_info("no checkpoint yet: starting anew; the earlier log is put aside as " +
+                      directory_->set_log_aside());
   }
   const std::optional<json::object> previous = directory_->read_config();
   json::array changes;
-  if (progress_.step > 0 && previous && previous->contains("changes")) changes = previous->at("changes").as_array();
+  if (previous && previous->contains("changes")) {  // those of a branch that is put aside no longer count
+    for (const json::value& change : previous->at("changes").as_array()) {
+      if (change.at("step").as_int64() < progress_.step) changes.push_back(change);
+    }
+  }
   for (const std::string& change : changes_) {
     runtime::log_info("from step " + std::to_string(progress_.step) + " on: " + change);
     changes.push_back(json::object{{"step", progress_.step}, {"change", change}});

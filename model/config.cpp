@@ -27,7 +27,7 @@ class ConfigReader {
  public:
   ConfigReader(const json::object& object, const std::string& source) : object_(object), source_(source) {}
 
-  [[noreturn]] void fail(const std::string& what) const { throw Error(ErrorKind::data, source_ + ": " + what); }
+  [[noreturn]] void fail(const std::string& what) const { throw Error(ErrorKind::usage, source_ + ": " + what); }
 
   /// In [least, most]; the default bound keeps every product of two sizes far inside 64 bits.
   int64_t whole_number(const char* key, int64_t fallback, int64_t least, int64_t most = int64_t{1} << 24) const {

@@ -29,7 +29,7 @@ struct ModelConfig {
 /// From Hugging Face's keys (model_type gpt2: n_layer, n_head, n_embd, n_positions, n_inner, vocab_size,
 /// layer_norm_epsilon, activation_function, initializer_range, tie_word_embeddings); absent ones take transformers'
 /// defaults. Dropout keys are ignored:
-/// --dropout decides. Throws Error(data) naming `source`, the key and the mend.
+/// --dropout decides. Throws Error(usage) naming `source`, the key and the mend.
 ModelConfig parse_model_config(const boost::json::object& json, const std::string& source);
 
 /// The same keys back.

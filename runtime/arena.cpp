@@ -4,12 +4,22 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <utility>
 
 #include "runtime/error.h"
 
 namespace trireme::runtime {
+
+std::optional<int64_t> available_memory_bytes() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string word; file >> word;) {
+    int64_t kilobytes = 0;
+    if (word == "MemAvailable:" && file >> kilobytes) return kilobytes * 1024;
+  }
+  return std::nullopt;
+}
 
 HostMemory::HostMemory(int64_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;

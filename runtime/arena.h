@@ -4,11 +4,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "runtime/view.h"
 
 namespace trireme::runtime {
+
+/// What the system could give without swapping (MemAvailable of /proc/meminfo); nothing when it does not say.
+std::optional<int64_t> available_memory_bytes();
 
 /// An anonymous mapping, on huge pages where the kernel grants them, touched at once so that no step pays for page
 /// faults.

@@ -24,11 +24,6 @@ int64_t whole_from_environment(const char* name, int64_t otherwise) {
   return error == std::errc() && value > 0 ? value : otherwise;
 }
 
-/// Ranks on this machine as the launcher counts them: Open MPI's mpirun, else Slurm's srun.
-int64_t local_ranks_of_launcher() {
-  return whole_from_environment("OMPI_COMM_WORLD_LOCAL_SIZE", whole_from_environment("MPI_LOCALNRANKS", 1));
-}
-
 }  // namespace
 
 int compute_threads() {
@@ -38,6 +33,10 @@ int compute_threads() {
 void set_compute_threads(int threads) {
   assert(threads >= 1);
   omp_set_num_threads(threads);
+}
+
+int64_t local_ranks() {
+  return whole_from_environment("OMPI_COMM_WORLD_LOCAL_SIZE", whole_from_environment("MPI_LOCALNRANKS", 1));
 }
 
 int64_t cores_of_rank(int64_t cores, int64_t cores_of_machine, int64_t local_ranks) {
@@ -52,7 +51,7 @@ int64_t use_threads(int64_t requested) {
     cpu_set_t allowed;
     const bool known = sched_getaffinity(0, sizeof allowed, &allowed) == 0;
     const int64_t machine = sysconf(_SC_NPROCESSORS_ONLN);
-    threads = cores_of_rank(known ? CPU_COUNT(&allowed) : machine, machine, local_ranks_of_launcher());
+    threads = cores_of_rank(known ? CPU_COUNT(&allowed) : machine, machine, local_ranks());
   }
   set_compute_threads(static_cast<int>(threads));
   openblas_set_num_threads(static_cast<int>(threads));

@@ -19,6 +19,9 @@ void set_compute_threads(int threads);
 /// bound to no core share them out.
 int64_t use_threads(int64_t requested);
 
+/// Ranks on this machine, as the launcher counts them; 1 without a launcher.
+int64_t local_ranks();
+
 /// The share of one rank: `cores` divided among `local_ranks` when each of them may run on all cores of the machine.
 int64_t cores_of_rank(int64_t cores, int64_t cores_of_machine, int64_t local_ranks);
 

@@ -34,6 +34,18 @@ TEST(DocumentSplit, NeitherSideStaysEmptyWithTwoDocuments) {
   EXPECT_EQ(split_of(0.9, {hash(1, 5), hash(1, 6), hash(1, 6)}), (std::vector{true, false, true}));
 }
 
+TEST(DocumentSplit, TheForcedDocumentIsTheOneThatMovesTheLeastText) {
+  CorpusSurvey survey;
+  survey.add("a whole book", hash(kHalf - 1));
+  survey.add("note", hash(kHalf));
+  const DocumentSplit few(0.1, survey);
+  EXPECT_FALSE(few.is_validation(hash(kHalf - 1), 0));
+  EXPECT_TRUE(few.is_validation(hash(kHalf), 1));
+  const DocumentSplit most(0.9, survey);
+  EXPECT_FALSE(most.is_validation(hash(kHalf - 1), 0));
+  EXPECT_TRUE(most.is_validation(hash(kHalf), 1));
+}
+
 TEST(CorpusSurvey, DigestKnowsContentAndOrder) {
   const auto digest = [](const std::vector<runtime::Hash128>& hashes) {
     CorpusSurvey survey;

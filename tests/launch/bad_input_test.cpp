@@ -77,7 +77,7 @@ TEST(BadInput, HeadsThatDoNotDivideTheWidth) {
   space.write(
       "model.json",
       R"({"model_type": "gpt2", "n_layer": 1, "n_head": 3, "n_embd": 8, "n_positions": 32, "vocab_size": 257})");
-  expect_refused(run_trireme(space.train_words("run", {"--steps", "2"})), 1, "n_head 3 does not divide n_embd 8");
+  expect_refused(run_trireme(space.train_words("run", {"--steps", "2"})), 2, "n_head 3 does not divide n_embd 8");
 }
 
 TEST(BadInput, UnknownPresetListsThePresets) {
@@ -122,6 +122,38 @@ TEST(BadInput, RunOfAnotherConfigurationIsRefusedAndUntouched) {
   expect_refused(run_trireme(space.train_words("run", {"--steps", "4"})), 2, "--model is");
   EXPECT_EQ(space.read("run/log.jsonl"), log);
   EXPECT_EQ(space.read("run/config.json"), config);
+}
+
+TEST(BadInput, DirectoryOfSomebodyElseIsNoRun) {
+  Workspace space;
+  space.prepare();
+  create_directory(space.path("hf"));
+  const std::string model = space.read("model.json");
+  space.write("hf/config.json", model);
+  expect_refused(run_trireme(space.train_words("hf", {"--steps", "2"})), 2, "a config.json that is not a run's");
+  EXPECT_EQ(space.read("hf/config.json"), model);
+  expect_refused(run_trireme(space.train_words("data", {"--steps", "2"})), 2, "is a prepared dataset");
+}
+
+TEST(BadInput, PlanAboveTheMachinesMemory) {
+  Workspace space;
+  space.prepare();
+  space.write("model.json",
+              R"({"model_type": "gpt2", "n_head": 16, "n_embd": 65536, "n_positions": 32, "vocab_size": 257})");
+  const ProgramResult result = run_trireme(space.train_words("run", {"--steps", "2"}));
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.error.find("lower --microbatch-size or --sequence-length"), std::string::npos) << result.error;
+}
+
+TEST(BadInput, DivergedTrainingIsAFailure) {
+  Workspace space;
+  space.prepare();
+  const ProgramResult result =
+      run_trireme(space.train_words("run", {"--steps", "20", "--learning-rate", "1e30", "--clip-grad-norm", "0"}));
+  EXPECT_EQ(result.exit_code, 1) << result.error;
+  EXPECT_NE(result.error.find("the training has diverged"), std::string::npos) << result.error;
+  EXPECT_TRUE(space.log("run").back().at("skipped").as_bool());
+  EXPECT_EQ(run_trireme({"evaluate", "--model", space.path("run"), "--data", space.path("data")}).exit_code, 1);
 }
 
 TEST(BadInput, ResumeNeverAndMissingStep) {

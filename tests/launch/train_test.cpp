@@ -96,6 +96,29 @@ TEST(Train, ChangedChoicesAreSaidAndRecorded) {
   EXPECT_EQ(space.log("run").size(), 6u);
 }
 
+TEST(Train, ConfigOfARunNamesItsModel) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "2"})).exit_code, 0);
+  std::vector<std::string> words = space.train_words("again", {"--steps", "2"});
+  words[4] = space.path("run/config.json");
+  ASSERT_EQ(run_trireme(words).exit_code, 0);
+  EXPECT_EQ(space.log("again").back().at("loss"), space.log("run").back().at("loss"));
+}
+
+TEST(Train, WithoutACheckpointTheRunStartsAnewAndKeepsTheOldLog) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "3"})).exit_code, 0);
+  std::filesystem::remove_all(space.path("run/checkpoints/step-000000003"));
+  const std::string log = space.read("run/log.jsonl");
+  const ProgramResult result = run_trireme(space.train_words("run", {"--steps", "3"}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_NE(result.error.find("starting anew"), std::string::npos) << result.error;
+  EXPECT_EQ(space.read("run/log-aside-1.jsonl"), log);
+  EXPECT_EQ(space.log("run").size(), 3u);
+}
+
 TEST(Train, FinishedRunHasNothingToDo) {
   Workspace space;
   space.prepare();
@@ -130,7 +153,7 @@ TEST(Train, GoingBackToAnOlderStepPutsTheNewerOnesAside) {
   const std::string log = space.read("run/log.jsonl");
   const ProgramResult result = run_trireme(space.train_words("run", {"--steps", "6", "--resume", "2"}));
   ASSERT_EQ(result.exit_code, 0) << result.error;
-  EXPECT_EQ(space.read("run/log-before-attempt-2.jsonl"), log);
+  EXPECT_EQ(space.read("run/log-aside-1.jsonl"), log);
   EXPECT_EQ(space.log("run").size(), 6u);
   EXPECT_TRUE(std::filesystem::exists(space.path("run/checkpoints/aside-step-000000004"))) << result.error;
   EXPECT_TRUE(std::filesystem::exists(space.path("run/checkpoints/step-000000006"))) << result.error;
@@ -187,7 +210,7 @@ TEST(Generate, PrintsPromptAndContinuationAndNothingElse) {
   EXPECT_EQ(first.error, "");
   EXPECT_TRUE(first.output.starts_with("the ship")) << first.output;
   EXPECT_EQ(first.output.size(),
-            8 + 80 + 1u);  // bytes of prompt and continuation (beyond the 32 positions), and a line end
+            8 + 80u);  // bytes of prompt and continuation, beyond the 32 positions
   EXPECT_EQ(run_trireme(words).output, first.output);
 }
 
