@@ -98,7 +98,9 @@ std::string help_text(const OptionTable& table) {
                         option.help + (note.empty() ? "" : " (" + note + ")"));
   }
   text += option_line("--help", "This text");
-  text += "\nThe command line wins over the file; of an option given twice the last one counts.\n";
+  text +=
+      "\nThe command line wins over the file; of an option given twice the last one counts (in the\nfile, lines of a "
+      "list add up).\n";
   return text;
 }
 
