@@ -35,7 +35,7 @@ std::optional<Failure> try_together(runtime::Communicator& communicator, const s
   std::optional<Failure> first;
   for (size_t rank = 0; rank < all.size(); ++rank) {
     if (all[rank].empty()) continue;
-    const Failure failure{static_cast<int>(rank), static_cast<ErrorKind>(all[rank][0]), all[rank].substr(1)};
+    Failure failure{static_cast<int>(rank), static_cast<ErrorKind>(all[rank][0]), all[rank].substr(1)};
     if (failure.kind != ErrorKind::data) return failure;
     if (!first) first = failure;
   }
