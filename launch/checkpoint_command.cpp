@@ -1,6 +1,5 @@
 #include "launch/checkpoint_command.h"
 
-#include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <map>

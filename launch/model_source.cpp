@@ -1,7 +1,6 @@
 #include "launch/model_source.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "checkpoint/load.h"
 #include "checkpoint/step_directory.h"

@@ -65,6 +65,7 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
                                                         settings.sequence_length, settings.update(0, 1), world.size());
   if (world.rank() == 0) say_what_is_trained(settings, plan, world.size());
   check_memory(plan, static_cast<int>(runtime::local_ranks()));
+  world.barrier().wait();  // nobody takes memory while another still looks how much is free
   TrainingRun run(settings, plan, world, training, validation ? &*validation : nullptr);
   run.run();
   return 0;

@@ -16,7 +16,6 @@ namespace trireme::launch {
 
 using runtime::Error;
 using runtime::ErrorKind;
-namespace json = boost::json;
 
 namespace {
 
