@@ -30,9 +30,9 @@ int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
   }
   const int64_t B = options.microbatch_size;
   runtime::Stream stream(runtime::Device::cpu);
-  runtime::Memory memory = runtime::Memory::host(model::plan_evaluation(source.config, B, T, world.size()));
+  runtime::Memory memory = runtime::Memory::host(model::plan_evaluation(source.config, {}, B, T, world.size()));
   parallel::MeshGroups groups = parallel::make_groups({.dp = world.size()}, world);
-  const auto trainer = model::make_trainer(source.config, model::Purpose::inference, stream, memory, groups);
+  const auto trainer = model::make_trainer(source.config, model::Purpose::inference, {}, stream, memory, groups);
   load_parameters(files, source, *trainer);
 
   data::ValidationLoader loader(dataset, T, B, world.rank(), world.size());

@@ -35,8 +35,8 @@ int run_generate(const GenerateOptions& options) {
 
   parallel::MeshGroups groups{.tp = runtime::solo_communicator(), .dp = runtime::solo_communicator()};
   runtime::Stream stream(runtime::Device::cpu);
-  runtime::Memory memory = runtime::Memory::host(model::plan_generation(source.config));
-  const auto trainer = model::make_trainer(source.config, model::Purpose::inference, stream, memory, groups);
+  runtime::Memory memory = runtime::Memory::host(model::plan_generation(source.config, {}));
+  const auto trainer = model::make_trainer(source.config, model::Purpose::inference, {}, stream, memory, groups);
   load_parameters(files, source, *trainer);
   model::Generator generator(*trainer);
 

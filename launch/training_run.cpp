@@ -41,7 +41,7 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::Memory
       groups_(parallel::make_groups({.dp = world.size()}, world)),
       memory_(runtime::Memory::host(plan)),
       stream_(runtime::Device::cpu),
-      trainer_(model::make_trainer(settings.config, model::Purpose::training, stream_, memory_, groups_)),
+      trainer_(model::make_trainer(settings.config, model::Purpose::training, {}, stream_, memory_, groups_)),
       metrics_({.version = version(), .commit = commit()}) {
   metrics_.set_ranks(world.size());
   if (validation != nullptr) {

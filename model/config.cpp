@@ -104,6 +104,7 @@ ModelConfig parse_gpt2(const ConfigReader& read) {
   config.heads = read.whole_number("n_head", 12, 1);
   config.kv_heads = config.heads;
   config.width = read.whole_number("n_embd", 768, 1);
+  config.head_width = config.width / config.heads;
   config.feed_forward_width = read.whole_number("n_inner", 4 * config.width, 1);
   config.positions = read.whole_number("n_positions", 1024, 1);
   config.vocabulary_size = read.whole_number("vocab_size", 50257, 0);
@@ -121,7 +122,7 @@ ModelConfig parse_gpt2(const ConfigReader& read) {
 int64_t layer_parameters(const ModelConfig& config) {
   const int64_t C = config.width;
   const int64_t F = config.feed_forward_width;
-  const int64_t qkv_width = (config.heads + 2 * config.kv_heads) * config.head_width();
+  const int64_t qkv_width = (config.heads + 2 * config.kv_heads) * config.head_width;
   return 4 * C + (C + 1) * qkv_width + C * (C + 1) + (C + 1) * F + (F + 1) * C;
 }
 

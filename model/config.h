@@ -9,20 +9,31 @@
 
 namespace trireme::model {
 
+/// How layers norm, know positions and bend; a family is a set of these.
+enum class NormKind { layer_norm, rms_norm };
+enum class PositionKind { learned, rope };
+enum class ActivationKind { gelu, swiglu };
+
 struct ModelConfig {
-  std::string family = "gpt2";
+  std::string family = "gpt2";        ///< Hugging Face's model_type: gpt2 or llama
   int64_t layers = 12;                ///< L
-  int64_t heads = 12;                 ///< H, divides width
+  int64_t heads = 12;                 ///< H
   int64_t kv_heads = 12;              ///< K, divides heads
   int64_t width = 768;                ///< C
+  int64_t head_width = 64;            ///< D; H D may differ from C
   int64_t feed_forward_width = 3072;  ///< F
   int64_t positions = 1024;           ///< longest sequence
   int64_t vocabulary_size = 50257;    ///< V; 0 in a preset: that of the data's tokenizer
+  NormKind norm = NormKind::layer_norm;
+  PositionKind position = PositionKind::learned;
+  ActivationKind activation = ActivationKind::gelu;
+  bool attention_bias = true;     ///< of q, k, v and o projections
+  bool feed_forward_bias = true;  ///< of the feed-forward projections
+  double rope_theta = 10000;      ///< with PositionKind::rope
   double norm_epsilon = 1e-5;
   double initializer_range = 0.02;
   bool tied_embeddings = true;
 
-  int64_t head_width() const { return width / heads; }  ///< D
   bool operator==(const ModelConfig&) const = default;
 };
 

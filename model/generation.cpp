@@ -17,7 +17,7 @@ using runtime::View;
 Generator::Generator(Trainer& trainer)
     : trainer_(trainer), logits_(static_cast<size_t>(trainer.config.vocabulary_size)) {
   const ModelConfig& config = trainer.config;
-  const runtime::Shape shape{1, config.positions, config.kv_heads, config.head_width()};
+  const runtime::Shape shape{1, config.positions, config.kv_heads, config.head_width};
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     runtime::Arena& persistent = trainer.memory.persistent;
     caches_.push_back(
@@ -77,11 +77,11 @@ int32_t sample(std::span<const float> logits, const SamplingOptions& options, in
   return order[static_cast<size_t>(drawn - weights.begin())];
 }
 
-runtime::MemoryPlan plan_generation(const ModelConfig& config) {
+runtime::MemoryPlan plan_generation(const ModelConfig& config, const Execution& execution) {
   runtime::Stream stream(runtime::Device::dry);
   runtime::Memory memory = runtime::Memory::dry(1);
   parallel::MeshGroups groups = parallel::dry_groups({});
-  const auto trainer = make_trainer(config, Purpose::inference, stream, memory, groups);
+  const auto trainer = make_trainer(config, Purpose::inference, execution, stream, memory, groups);
   Generator generator(*trainer);
   generator.feed(std::vector<int32_t>(static_cast<size_t>(config.positions)));
   return memory.used();

@@ -44,6 +44,6 @@ struct SamplingOptions {
 int32_t sample(std::span<const float> logits, const SamplingOptions& options, int64_t index);
 
 /// Memory of a generator that may be fed all its positions at once.
-runtime::MemoryPlan plan_generation(const ModelConfig& config);
+runtime::MemoryPlan plan_generation(const ModelConfig& config, const Execution& execution);
 
 }  // namespace trireme::model

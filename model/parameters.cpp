@@ -48,8 +48,8 @@ class UnitBuilder {
 UnitDefinition define_layer(const ModelConfig& config, int64_t layer) {
   const int64_t C = config.width;
   const int64_t F = config.feed_forward_width;
-  const int64_t q_width = config.heads * config.head_width();
-  const int64_t kv_width = config.kv_heads * config.head_width();
+  const int64_t q_width = config.heads * config.head_width;
+  const int64_t kv_width = config.kv_heads * config.head_width;
   const double residual_scale = 1 / std::sqrt(2.0 * static_cast<double>(config.layers));
   const std::string p = "layers." + std::to_string(layer) + ".";
   UnitBuilder unit("layers." + std::to_string(layer), config.initializer_range);

@@ -94,8 +94,8 @@ TokenViews upload_tokens(runtime::Stream& stream, Arena& slot, const HostMicroba
   return views;
 }
 
-std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, runtime::Stream& stream,
-                                      runtime::Memory& memory, parallel::MeshGroups& groups) {
+std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, const Execution& execution,
+                                      runtime::Stream& stream, runtime::Memory& memory, parallel::MeshGroups& groups) {
   std::vector<Unit> units = make_units(config, groups.dp->size(), purpose, memory.persistent);
   TransformerWeights weights = bind_weights(config, units, &Unit::parameters);
   TransformerWeights gradients =
@@ -103,6 +103,7 @@ std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose
   const auto unit_count = static_cast<int64_t>(units.size());
   stream.on_dispatch([dp = groups.dp.get()] { dp->progress(); });
   auto trainer = std::unique_ptr<Trainer>(new Trainer{.config = config,
+                                                      .execution = execution,
                                                       .stream = stream,
                                                       .memory = memory,
                                                       .groups = groups,
@@ -162,23 +163,24 @@ MeanLoss mean_loss(Trainer& trainer) {
   return {.loss = totals[0] / totals[1], .target_tokens = static_cast<int64_t>(totals[1])};
 }
 
-runtime::MemoryPlan plan_training(const ModelConfig& config, int64_t B, int64_t T, const UpdateOptions& options,
-                                  int dp) {
+runtime::MemoryPlan plan_training(const ModelConfig& config, const Execution& execution, int64_t B, int64_t T,
+                                  const UpdateOptions& options, int dp) {
   runtime::Stream stream(runtime::Device::dry);
   runtime::Memory memory = runtime::Memory::dry(1);
   parallel::MeshGroups groups = parallel::dry_groups({.dp = dp});
-  const auto trainer = make_trainer(config, Purpose::training, stream, memory, groups);
+  const auto trainer = make_trainer(config, Purpose::training, execution, stream, memory, groups);
   const HostMicrobatch microbatch{.B = B, .T = T};
   train_step(*trainer, std::span(&microbatch, 1), options);
   add_loss(*trainer, microbatch);
   return memory.used();
 }
 
-runtime::MemoryPlan plan_evaluation(const ModelConfig& config, int64_t B, int64_t T, int dp) {
+runtime::MemoryPlan plan_evaluation(const ModelConfig& config, const Execution& execution, int64_t B, int64_t T,
+                                    int dp) {
   runtime::Stream stream(runtime::Device::dry);
   runtime::Memory memory = runtime::Memory::dry(1);
   parallel::MeshGroups groups = parallel::dry_groups({.dp = dp});
-  const auto trainer = make_trainer(config, Purpose::inference, stream, memory, groups);
+  const auto trainer = make_trainer(config, Purpose::inference, execution, stream, memory, groups);
   add_loss(*trainer, {.B = B, .T = T});
   return memory.used();
 }

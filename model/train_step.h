@@ -26,6 +26,20 @@ struct HostMicrobatch {
 /// Copies a microbatch into its slot and adds the positions of its tokens.
 TokenViews upload_tokens(runtime::Stream& stream, runtime::Arena& slot, const HostMicrobatch& batch);
 
+/// What of the activations is saved for backward, and what is computed again there (Korthikanti et al. 2022,
+/// arXiv:2205.05198). The numbers are the same to the bit.
+enum class Recompute {
+  none,
+  selective,  ///< outputs of norms and activation functions are computed again
+  full,       ///< a block keeps its input only
+};
+
+/// How a model is computed; not what it is.
+struct Execution {
+  runtime::DType storage = runtime::DType::fp32;  ///< of activations and of the weights that layers read: fp32 or bf16
+  Recompute recompute = Recompute::none;
+};
+
 /// What one update does to the parameters.
 struct UpdateOptions {
   double learning_rate = 6e-4;
@@ -57,6 +71,7 @@ struct StepResult {
 /// What a rank holds to train or evaluate. Lives as long as the run; everything inside lies in `memory`.
 struct Trainer {
   const ModelConfig config;
+  const Execution execution;
   runtime::Stream& stream;
   runtime::Memory& memory;
   parallel::MeshGroups& groups;
@@ -69,8 +84,8 @@ struct Trainer {
 };
 
 /// Places everything persistent in memory.persistent and clears it. Parameters are zero: initialize() or load them.
-std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, runtime::Stream& stream,
-                                      runtime::Memory& memory, parallel::MeshGroups& groups);
+std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, const Execution& execution,
+                                      runtime::Stream& stream, runtime::Memory& memory, parallel::MeshGroups& groups);
 
 /// Collective over dp; all ranks give equally many microbatches of equal shape.
 StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options);
@@ -85,8 +100,9 @@ struct MeanLoss {
 MeanLoss mean_loss(Trainer& trainer);
 
 /// The memory that a run needs, by a dry step of the same code: microbatches of B sequences of T tokens.
-runtime::MemoryPlan plan_training(const ModelConfig& config, int64_t B, int64_t T, const UpdateOptions& options,
-                                  int dp);
-runtime::MemoryPlan plan_evaluation(const ModelConfig& config, int64_t B, int64_t T, int dp);
+runtime::MemoryPlan plan_training(const ModelConfig& config, const Execution& execution, int64_t B, int64_t T,
+                                  const UpdateOptions& options, int dp);
+runtime::MemoryPlan plan_evaluation(const ModelConfig& config, const Execution& execution, int64_t B, int64_t T,
+                                    int dp);
 
 }  // namespace trireme::model

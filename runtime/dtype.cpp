@@ -10,10 +10,11 @@ struct Row {
   std::string_view name;
   int64_t size_bytes;
 };
-constexpr std::array<Row, 6> kRows = {{{DType::u8, "u8", 1},
+constexpr std::array<Row, 7> kRows = {{{DType::u8, "u8", 1},
                                        {DType::u16, "u16", 2},
                                        {DType::i32, "i32", 4},
                                        {DType::i64, "i64", 8},
+                                       {DType::bf16, "bf16", 2},
                                        {DType::fp32, "fp32", 4},
                                        {DType::fp64, "fp64", 8}}};
 

@@ -5,9 +5,11 @@
 #include <optional>
 #include <string_view>
 
+#include "runtime/bf16.h"
+
 namespace trireme::runtime {
 
-enum class DType { u8, u16, i32, i64, fp32, fp64 };
+enum class DType { u8, u16, i32, i64, bf16, fp32, fp64 };
 
 int64_t size_bytes(DType dtype);
 
@@ -29,6 +31,8 @@ template <>
 inline constexpr DType dtype_of<int32_t> = DType::i32;
 template <>
 inline constexpr DType dtype_of<int64_t> = DType::i64;
+template <>
+inline constexpr DType dtype_of<bf16> = DType::bf16;
 template <>
 inline constexpr DType dtype_of<float> = DType::fp32;
 template <>

@@ -58,6 +58,8 @@ int64_t type_of(DType dtype) {
       return H5T_STD_I32LE;
     case DType::i64:
       return H5T_STD_I64LE;
+    case DType::bf16:
+      break;  // HDF5 has no such type of its own, and files hold the fp32 masters
     case DType::fp32:
       return H5T_IEEE_F32LE;
     case DType::fp64:

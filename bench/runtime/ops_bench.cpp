@@ -26,7 +26,7 @@ void linear_forward_bench(benchmark::State& state, Epilogue epilogue) {
                      .y = operands.make({N, C_out})};
   if (epilogue != Epilogue::none) args.bias = operands.make({C_out});
   if (epilogue == Epilogue::bias_gelu) args.pre_activation = operands.make({N, C_out});
-  for (auto _ : state) linear_forward(stream, args);
+  for (auto _ : state) linear_forward(stream, args, operands.scratch());
   report(state, stream);
 }
 
@@ -39,7 +39,7 @@ void linear_backward_input_bench(benchmark::State& state) {
   const View dy = operands.make({N, C_out});
   const View weight = operands.make({C_out, C_in});
   const View dx = operands.make({N, C_in});
-  for (auto _ : state) linear_backward_input(stream, dy, weight, dx);
+  for (auto _ : state) linear_backward_input(stream, dy, weight, dx, operands.scratch());
   report(state, stream);
 }
 
@@ -53,7 +53,7 @@ void linear_backward_weight_bench(benchmark::State& state, bool has_bias) {
   const View x = operands.make({N, C_in});
   const View dweight = operands.make({C_out, C_in});
   const View dbias = has_bias ? operands.make({C_out}) : View();
-  for (auto _ : state) linear_backward_weight(stream, dy, x, dweight, dbias);
+  for (auto _ : state) linear_backward_weight(stream, dy, x, dweight, dbias, operands.scratch());
   report(state, stream);
 }
 

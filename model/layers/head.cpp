@@ -45,7 +45,7 @@ Chunk chunk_forward(Context& context, const HeadWeights& weights, const TokenVie
 }  // namespace
 
 void head_logits(Context& context, const HeadWeights& weights, ConstView y, View logits) {
-  linear_forward(context.stream, {.x = y, .weight = weights.table, .y = logits});
+  linear_forward(context.stream, {.x = y, .weight = weights.table, .y = logits}, context.scratch);
 }
 
 void head_loss(Context& context, const HeadWeights& weights, const TokenViews& tokens, ConstView y, View totals) {
@@ -62,8 +62,8 @@ void head_loss_and_gradient(Context& context, const HeadWeights& weights, const 
     const Chunk chunk = chunk_forward(context, weights, tokens, saved.y, begin, totals);
     const int64_t count = chunk.y.shape[0];
     loss_gradient(context.stream, chunk.partials, chunk.targets, 0, chunk.logits);
-    linear_backward_input(context.stream, chunk.logits, weights.table, dy.rows(begin, count));
-    linear_backward_weight(context.stream, chunk.logits, chunk.y, gradients.table, View());
+    linear_backward_input(context.stream, chunk.logits, weights.table, dy.rows(begin, count), context.scratch);
+    linear_backward_weight(context.stream, chunk.logits, chunk.y, gradients.table, View(), context.scratch);
     begin += count;
   }
 }

@@ -20,12 +20,14 @@ struct AdamWStep {
 
 /// g = gradient_scale * gradient; m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2;
 /// parameter -= learning_rate * (mhat / (sqrt(vhat) + epsilon) + weight_decay * parameter); gradient := 0 for the next
-/// step. All (n) fp32. One pass: 17 n flops, 32 n bytes.
+/// step. All (n) fp32. One pass: 17 n flops, 32 n bytes; with a compute twin it is overwritten with the rounded
+/// parameter, and 34 n bytes.
 struct AdamWViews {
   View parameter;
   View gradient;
   View m;
   View v;
+  View compute{};  ///< (n) bf16, what layers read when `parameter` is a master weight; or absent
 };
 void adamw_update(Stream& stream, const AdamWStep& step, const AdamWViews& views);
 

@@ -42,7 +42,7 @@ void attention_forward(Stream& stream, const AttentionShape& shape, ConstView qk
 
   const ArenaFrame frame(scratch);
   const View tiles = thread_scratch(scratch, cpu::attention_forward_scratch(shape));
-  stream.dispatch(
+  const OpScope scope = stream.dispatch(
       {.op = kOp, .flops = 4 * B * H * D * (T * (T + 1) / 2), .bytes = qkv.bytes() + y.bytes() + log_sum_exp.bytes()});
   switch (stream.device()) {
     case Device::cpu:
@@ -65,10 +65,11 @@ void attention_backward(Stream& stream, const AttentionShape& shape, const Atten
 
   const ArenaFrame frame(scratch);
   const View tiles = thread_scratch(scratch, cpu::attention_backward_scratch(shape));
-  stream.dispatch(
+  const OpScope scope = stream.dispatch(
       {.op = kOp,
        .flops = 10 * B * H * D * (T * (T + 1) / 2),
-       .bytes = args.qkv.bytes() + args.y.bytes() + args.log_sum_exp.bytes() + args.dy.bytes() + args.dqkv.bytes()});
+       .bytes = args.qkv.bytes() + args.y.bytes() + args.log_sum_exp.bytes() + args.dy.bytes() + args.dqkv.bytes(),
+       .recomputed_flops = 2 * B * H * D * (T * (T + 1) / 2)});
   switch (stream.device()) {
     case Device::cpu:
       cpu::attention_backward(shape, args, tiles);
@@ -96,9 +97,9 @@ void cached_attention(Stream& stream, const AttentionShape& shape, const CachedA
   const View tiles = thread_scratch(scratch, cpu::attention_forward_scratch(shape));
   // Reads the cached part of both caches once, writes the new part.
   const int64_t cache_bytes = 2 * B * (args.past + T) * K * D * size_bytes(DType::fp32);
-  stream.dispatch({.op = kOp,
-                   .flops = 4 * B * H * D * (T * args.past + T * (T + 1) / 2),
-                   .bytes = args.qkv.bytes() + args.y.bytes() + cache_bytes});
+  const OpScope scope = stream.dispatch({.op = kOp,
+                                         .flops = 4 * B * H * D * (T * args.past + T * (T + 1) / 2),
+                                         .bytes = args.qkv.bytes() + args.y.bytes() + cache_bytes});
   switch (stream.device()) {
     case Device::cpu:
       cpu::cached_attention(shape, args, tiles);

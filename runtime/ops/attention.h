@@ -1,5 +1,6 @@
 // Causal multi-head attention with grouped K/V heads, by tiles with online softmax (Dao et al. 2022, arXiv:2205.14135):
-// the T x T scores are never held, only a tile of them per thread.
+// the T x T scores are never held, only a tile of them per thread. qkv, y, their gradients and the caches are of one
+// storage (fp32 or bf16); log_sum_exp is fp32.
 #pragma once
 
 #include "runtime/arena.h"
@@ -22,7 +23,7 @@ struct AttentionShape {
 void attention_forward(Stream& stream, const AttentionShape& shape, ConstView qkv, View y, View log_sum_exp,
                        Arena& scratch);
 
-/// Gradients by recomputation of the scores; dqkv is overwritten. 10 B H D T(T+1)/2 flops.
+/// Gradients by recomputation of the scores; dqkv is overwritten. 10 B H D T(T+1)/2 flops, 2 of the 10 recomputed.
 struct AttentionBackward {
   ConstView qkv;
   ConstView y;

@@ -21,4 +21,10 @@ void check_rank(std::string_view op, std::string_view operand, const ConstView& 
                                        (rank == 1 ? " axis" : " axes"));
 }
 
+DType storage_of(std::string_view op, std::string_view operand, const ConstView& view) {
+  if (view.dtype == DType::fp32 || view.dtype == DType::bf16) return view.dtype;
+  throw Error(ErrorKind::internal, std::string(op) + ": " + std::string(operand) + " is " + to_string(view.shape) +
+                                       " " + std::string(name(view.dtype)) + ", expected fp32 or bf16");
+}
+
 }  // namespace trireme::runtime

@@ -20,7 +20,7 @@ void dropout(Stream& stream, const DropoutSite& site, ConstView samples, ConstVi
   }
 
   const int64_t n = x.elements();
-  stream.dispatch({.op = op, .flops = n, .bytes = 8 * n + 8 * x.shape[0]});
+  const OpScope scope = stream.dispatch({.op = op, .flops = n, .bytes = 8 * n + 8 * x.shape[0]});
   switch (stream.device()) {
     case Device::cpu:
       cpu::dropout(site, samples, x, y);

@@ -20,7 +20,7 @@ void check_host_size(std::string_view op, int64_t host_bytes, int64_t view_bytes
 
 void fill(Stream& stream, View y, double value) {
   check_operand("fill", "y", y, y.dtype == DType::fp64 ? DType::fp64 : DType::fp32, y.shape);
-  stream.dispatch({.op = "fill", .flops = 0, .bytes = y.bytes()});
+  const OpScope scope = stream.dispatch({.op = "fill", .flops = 0, .bytes = y.bytes()});
   switch (stream.device()) {
     case Device::cpu:
       cpu::fill(y, value);
@@ -35,7 +35,7 @@ void add(Stream& stream, ConstView a, ConstView b, View y) {
   check_operand("add", "b", b, DType::fp32, a.shape);
   check_operand("add", "y", y, DType::fp32, a.shape);
   const int64_t n = a.elements();
-  stream.dispatch({.op = "add", .flops = n, .bytes = 12 * n});
+  const OpScope scope = stream.dispatch({.op = "add", .flops = n, .bytes = 12 * n});
   switch (stream.device()) {
     case Device::cpu:
       cpu::add(a, b, y);
@@ -49,7 +49,7 @@ void add_sum_of_squares(Stream& stream, ConstView x, View total) {
   check_operand("add_sum_of_squares", "x", x, DType::fp32, x.shape);
   check_operand("add_sum_of_squares", "total", total, DType::fp64, {1});
   const int64_t n = x.elements();
-  stream.dispatch({.op = "add_sum_of_squares", .flops = 2 * n, .bytes = 4 * n + 16});
+  const OpScope scope = stream.dispatch({.op = "add_sum_of_squares", .flops = 2 * n, .bytes = 4 * n + 16});
   switch (stream.device()) {
     case Device::cpu:
       cpu::add_sum_of_squares(x, total);
@@ -65,7 +65,7 @@ void fill_normal(Stream& stream, const NormalSource& source, int64_t begin, View
     throw Error(ErrorKind::internal, "fill_normal: begin is " + std::to_string(begin) + ", expected 0 or more");
   }
   const int64_t n = y.elements();
-  stream.dispatch({.op = "fill_normal", .flops = 4 * n, .bytes = 4 * n});
+  const OpScope scope = stream.dispatch({.op = "fill_normal", .flops = 4 * n, .bytes = 4 * n});
   switch (stream.device()) {
     case Device::cpu:
       cpu::fill_normal(source, begin, y);
@@ -77,7 +77,7 @@ void fill_normal(Stream& stream, const NormalSource& source, int64_t begin, View
 
 void read_scalars(Stream& stream, ConstView values, std::span<double> host) {
   check_operand("read_scalars", "values", values, DType::fp64, {static_cast<int64_t>(host.size())});
-  stream.dispatch({.op = "read_scalars", .flops = 0, .bytes = 2 * values.bytes()});
+  const OpScope scope = stream.dispatch({.op = "read_scalars", .flops = 0, .bytes = 2 * values.bytes()});
   switch (stream.device()) {
     case Device::cpu:
       std::copy_n(values.as<double>(), host.size(), host.begin());
@@ -90,7 +90,7 @@ void read_scalars(Stream& stream, ConstView values, std::span<double> host) {
 
 void copy_from_host(Stream& stream, std::span<const std::byte> host, View view) {
   check_host_size("copy_from_host", static_cast<int64_t>(host.size()), view.bytes());
-  stream.dispatch({.op = "copy_from_host", .flops = 0, .bytes = 2 * view.bytes()});
+  const OpScope scope = stream.dispatch({.op = "copy_from_host", .flops = 0, .bytes = 2 * view.bytes()});
   switch (stream.device()) {
     case Device::cpu:
       std::ranges::copy(host, static_cast<std::byte*>(view.data));
@@ -102,7 +102,7 @@ void copy_from_host(Stream& stream, std::span<const std::byte> host, View view) 
 
 void copy_to_host(Stream& stream, ConstView view, std::span<std::byte> host) {
   check_host_size("copy_to_host", static_cast<int64_t>(host.size()), view.bytes());
-  stream.dispatch({.op = "copy_to_host", .flops = 0, .bytes = 2 * view.bytes()});
+  const OpScope scope = stream.dispatch({.op = "copy_to_host", .flops = 0, .bytes = 2 * view.bytes()});
   switch (stream.device()) {
     case Device::cpu:
       std::copy_n(static_cast<const std::byte*>(view.data), host.size(), host.begin());

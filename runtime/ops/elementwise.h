@@ -10,10 +10,13 @@
 
 namespace trireme::runtime {
 
-/// y = value; fp32 or fp64. 0 flops, |y| bytes.
+/// y = x, between fp32 and bf16 (rounded to nearest even) or within one of them. 0 flops, |x| + |y| bytes.
+void cast(Stream& stream, ConstView x, View y);
+
+/// y = value; bf16, fp32 or fp64. 0 flops, |y| bytes.
 void fill(Stream& stream, View y, double value);
 
-/// y = a + b, fp32, equal shapes; y may be either. n flops, 12 n bytes.
+/// y = a + b, equal shapes of one storage (fp32 or bf16, s bytes); y may be either. n flops, 3 s n bytes.
 void add(Stream& stream, ConstView a, ConstView b, View y);
 
 /// total (1) fp64 += sum of squares of x (n) fp32: sums of fixed blocks of 4,096 elements, added in order, so that the

@@ -23,7 +23,7 @@ void embedding_forward(Stream& stream, const EmbeddingForward& args) {
   check_operand(op, "y", args.y, DType::fp32, {N, C});
 
   const int64_t bytes = with_positions ? 4 * (2 * N + 3 * N * C) : 4 * (N + 2 * N * C);
-  stream.dispatch({.op = op, .flops = with_positions ? N * C : 0, .bytes = bytes});
+  const OpScope scope = stream.dispatch({.op = op, .flops = with_positions ? N * C : 0, .bytes = bytes});
   switch (stream.device()) {
     case Device::cpu:
       cpu::embedding_forward(args);
@@ -51,7 +51,8 @@ void embedding_backward(Stream& stream, const EmbeddingBackward& args) {
   check_operand(op, "dy", args.dy, DType::fp32, {N, C});
 
   const int64_t tables = with_positions ? 2 : 1;
-  stream.dispatch({.op = op, .flops = tables * N * C, .bytes = 4 * (tables * N + N * C + tables * 2 * N * C)});
+  const OpScope scope =
+      stream.dispatch({.op = op, .flops = tables * N * C, .bytes = 4 * (tables * N + N * C + tables * 2 * N * C)});
   switch (stream.device()) {
     case Device::cpu:
       cpu::embedding_backward(args);

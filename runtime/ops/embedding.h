@@ -1,4 +1,5 @@
-// Token and position embedding.
+// Token and position embedding. Tables and activations are of one storage (fp32 or bf16, s bytes an element); gradients
+// of tables are fp32.
 #pragma once
 
 #include "runtime/stream.h"
@@ -9,7 +10,7 @@ namespace trireme::runtime {
 /// y[i] = token_table[tokens[i]] + position_table[positions[i]].
 /// tokens, positions (N) i32; token_table (V, C); position_table (P, C), or absent; y (N, C).
 /// Ids are the caller's promise: data checks them when it opens a shard. Ids of an absent position_table are not read.
-/// N C flops, 4 (2 N + 3 N C) bytes; without positions 0 flops, 4 (N + 2 N C) bytes.
+/// N C flops, 8 N + 3 s N C bytes; without positions 0 flops, 4 N + 2 s N C bytes.
 struct EmbeddingForward {
   ConstView tokens;
   ConstView positions;
@@ -20,7 +21,7 @@ struct EmbeddingForward {
 void embedding_forward(Stream& stream, const EmbeddingForward& args);
 
 /// dtoken_table[tokens[i]] += dy[i]; dposition_table[positions[i]] += dy[i]. Accumulates, in index order for any thread
-/// count. With t = 2 tables (1 without positions): t N C flops, 4 (t N + N C + 2 t N C) bytes.
+/// count. With t = 2 tables (1 without positions): t N C flops, 4 t N + s N C + 8 t N C bytes.
 struct EmbeddingBackward {
   ConstView tokens;
   ConstView positions;

@@ -9,7 +9,8 @@ void gelu_forward(Stream& stream, ConstView x, View y) {
   constexpr std::string_view kOp = "gelu_forward";
   check_operand(kOp, "x", x, DType::fp32, x.shape);
   check_operand(kOp, "y", y, DType::fp32, x.shape);
-  stream.dispatch({.op = kOp, .flops = kGeluForwardFlops * x.elements(), .bytes = x.bytes() + y.bytes()});
+  const OpScope scope =
+      stream.dispatch({.op = kOp, .flops = kGeluForwardFlops * x.elements(), .bytes = x.bytes() + y.bytes()});
   switch (stream.device()) {
     case Device::cpu:
       cpu::gelu_forward(x, y);
@@ -24,7 +25,7 @@ void gelu_backward(Stream& stream, ConstView x, ConstView dy, View dx) {
   check_operand(kOp, "x", x, DType::fp32, x.shape);
   check_operand(kOp, "dy", dy, DType::fp32, x.shape);
   check_operand(kOp, "dx", dx, DType::fp32, x.shape);
-  stream.dispatch(
+  const OpScope scope = stream.dispatch(
       {.op = kOp, .flops = kGeluBackwardFlops * x.elements(), .bytes = x.bytes() + dy.bytes() + dx.bytes()});
   switch (stream.device()) {
     case Device::cpu:

@@ -13,10 +13,10 @@ namespace trireme::runtime {
 inline constexpr int64_t kGeluForwardFlops = 8;
 inline constexpr int64_t kGeluBackwardFlops = 14;
 
-/// y = gelu(x), any equal shapes; y may be x. 8 flops an element.
+/// y = gelu(x), any equal shapes of one storage (fp32 or bf16); y may be x. 8 flops an element, |x| + |y| bytes.
 void gelu_forward(Stream& stream, ConstView x, View y);
 
-/// dx = dy * gelu'(x); dx may be dy. 14 flops an element.
+/// dx = dy * gelu'(x); dx may be dy. 14 flops an element, |x| + |dy| + |dx| bytes.
 void gelu_backward(Stream& stream, ConstView x, ConstView dy, View dx);
 
 }  // namespace trireme::runtime

@@ -21,7 +21,7 @@ void layer_norm_forward(Stream& stream, const LayerNormForward& args) {
   check_operand(op, "mean", args.mean, DType::fp32, {N});
   check_operand(op, "rstd", args.rstd, DType::fp32, {N});
 
-  stream.dispatch(
+  const OpScope scope = stream.dispatch(
       {.op = op, .flops = (with_branch ? 9 : 8) * N * C, .bytes = 4 * ((with_branch ? 4 : 2) * N * C + 2 * C + 2 * N)});
   switch (stream.device()) {
     case Device::cpu:
@@ -48,9 +48,9 @@ void layer_norm_backward(Stream& stream, const LayerNormBackward& args) {
   check_operand(op, "dweight", args.dweight, DType::fp32, {C});
   check_operand(op, "dbias", args.dbias, DType::fp32, {C});
 
-  stream.dispatch({.op = op,
-                   .flops = (with_residual ? 14 : 13) * N * C,
-                   .bytes = 4 * ((with_residual ? 4 : 3) * N * C + 5 * C + 2 * N)});
+  const OpScope scope = stream.dispatch({.op = op,
+                                         .flops = (with_residual ? 14 : 13) * N * C,
+                                         .bytes = 4 * ((with_residual ? 4 : 3) * N * C + 5 * C + 2 * N)});
   switch (stream.device()) {
     case Device::cpu:
       cpu::layer_norm_backward(args);

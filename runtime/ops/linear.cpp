@@ -18,7 +18,7 @@ void check_matrix(std::string_view op, std::string_view operand, const ConstView
 
 }  // namespace
 
-void linear_forward(Stream& stream, const LinearForward& args) {
+void linear_forward(Stream& stream, const LinearForward& args, Arena&) {
   constexpr std::string_view kOp = "linear_forward";
   check_matrix(kOp, "x", args.x, "(N, C_in)");
   check_matrix(kOp, "weight", args.weight, "(C_out, C_in)");
@@ -33,10 +33,11 @@ void linear_forward(Stream& stream, const LinearForward& args) {
   check_operand(kOp, "y", args.y, DType::fp32, {N, C_out});
   check_operand(kOp, "pre_activation", args.pre_activation, DType::fp32, has_gelu ? Shape{N, C_out} : Shape());
 
-  stream.dispatch({.op = kOp,
-                   .flops = 2 * N * C_in * C_out,
-                   .bytes = args.x.bytes() + args.weight.bytes() + args.bias.bytes() + args.y.bytes() +
-                            args.pre_activation.bytes()});
+  const OpScope scope = stream.dispatch(
+      {.op = kOp,
+       .flops = 2 * N * C_in * C_out,
+       .bytes = args.x.bytes() + args.weight.bytes() + args.bias.bytes() + args.y.bytes() + args.pre_activation.bytes(),
+       .sizes = {N, C_in, C_out}});
   switch (stream.device()) {
     case Device::cpu:
       cpu::linear_forward(args);
@@ -46,7 +47,7 @@ void linear_forward(Stream& stream, const LinearForward& args) {
   }
 }
 
-void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View dx) {
+void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View dx, Arena&) {
   constexpr std::string_view kOp = "linear_backward_input";
   check_matrix(kOp, "dy", dy, "(N, C_out)");
   check_matrix(kOp, "weight", weight, "(C_out, C_in)");
@@ -57,7 +58,10 @@ void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View 
   check_operand(kOp, "weight", weight, DType::fp32, {C_out, C_in});
   check_operand(kOp, "dx", dx, DType::fp32, {N, C_in});
 
-  stream.dispatch({.op = kOp, .flops = 2 * N * C_in * C_out, .bytes = dy.bytes() + weight.bytes() + dx.bytes()});
+  const OpScope scope = stream.dispatch({.op = kOp,
+                                         .flops = 2 * N * C_in * C_out,
+                                         .bytes = dy.bytes() + weight.bytes() + dx.bytes(),
+                                         .sizes = {N, C_in, C_out}});
   switch (stream.device()) {
     case Device::cpu:
       cpu::linear_backward_input(dy, weight, dx);
@@ -67,7 +71,7 @@ void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View 
   }
 }
 
-void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dweight, View dbias) {
+void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dweight, View dbias, Arena&) {
   constexpr std::string_view kOp = "linear_backward_weight";
   check_matrix(kOp, "dy", dy, "(N, C_out)");
   check_matrix(kOp, "x", x, "(N, C_in)");
@@ -80,9 +84,10 @@ void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dwei
   if (!dbias.absent()) check_operand(kOp, "dbias", dbias, DType::fp32, {C_out});
 
   // What is added to is read and written.
-  stream.dispatch({.op = kOp,
-                   .flops = 2 * N * C_in * C_out,
-                   .bytes = dy.bytes() + x.bytes() + 2 * dweight.bytes() + 2 * dbias.bytes()});
+  const OpScope scope = stream.dispatch({.op = kOp,
+                                         .flops = 2 * N * C_in * C_out,
+                                         .bytes = dy.bytes() + x.bytes() + 2 * dweight.bytes() + 2 * dbias.bytes(),
+                                         .sizes = {N, C_in, C_out}});
   switch (stream.device()) {
     case Device::cpu:
       cpu::linear_backward_weight(dy, x, dweight, dbias);

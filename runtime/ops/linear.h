@@ -1,7 +1,10 @@
 // y = x w^T, the matrix product of a layer, and its two backward products. Each states the 2 N C_in C_out flops of its
-// product; what an epilogue or a bias gradient adds is not counted.
+// product (what an epilogue or a bias gradient adds is not counted) and the bytes of its operands, accumulators twice.
+// x, dy, y, dx, pre_activation, weight, bias are of one storage (fp32 or bf16), products accumulate in fp32. `scratch`
+// is for panels of the operands and is given back.
 #pragma once
 
+#include "runtime/arena.h"
 #include "runtime/stream.h"
 #include "runtime/view.h"
 
@@ -11,7 +14,7 @@ namespace trireme::runtime {
 enum class Epilogue {
   none,
   bias,       ///< y = x w^T + bias
-  bias_gelu,  ///< pre_activation = x w^T + bias; y = gelu(pre_activation)
+  bias_gelu,  ///< pre_activation = x w^T + bias; y = gelu(pre_activation), of the stored value
 };
 
 /// x (N, C_in); weight (C_out, C_in); bias (C_out), absent for Epilogue::none; y (N, C_out);
@@ -24,12 +27,12 @@ struct LinearForward {
   View y;
   View pre_activation{};
 };
-void linear_forward(Stream& stream, const LinearForward& args);
+void linear_forward(Stream& stream, const LinearForward& args, Arena& scratch);
 
 /// dx = dy w, overwriting. dy (N, C_out); weight (C_out, C_in); dx (N, C_in).
-void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View dx);
+void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View dx, Arena& scratch);
 
-/// dweight += dy^T x; dbias += column sums of dy (dbias may be absent). Both accumulate in fp32.
-void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dweight, View dbias);
+/// dweight += dy^T x; dbias += column sums of dy (dbias may be absent). Both are fp32.
+void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dweight, View dbias, Arena& scratch);
 
 }  // namespace trireme::runtime

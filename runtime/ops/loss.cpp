@@ -14,7 +14,7 @@ void loss_partials(Stream& stream, ConstView logits, ConstView targets, int64_t 
   check_operand(op, "targets", targets, DType::i32, {N});
   check_operand(op, "partials", partials, DType::fp32, {N, 3});
 
-  stream.dispatch({.op = op, .flops = 4 * N * V_local, .bytes = 4 * (N * V_local + N + 3 * N)});
+  const OpScope scope = stream.dispatch({.op = op, .flops = 4 * N * V_local, .bytes = 4 * (N * V_local + N + 3 * N)});
   switch (stream.device()) {
     case Device::cpu:
       cpu::loss_partials(logits, targets, vocabulary_begin, partials);
@@ -41,7 +41,8 @@ void loss_combine(Stream& stream, Communicator& group, ConstView targets, View p
     gathered = all;
   }
   // Merging costs 6 flops a rank and token, the sums 4 a token.
-  stream.dispatch({.op = op, .flops = N * ((P > 1 ? 6 * P : 0) + 4), .bytes = (P > 1 ? 12 * P * N : 0) + 16 * N + 32});
+  const OpScope scope = stream.dispatch(
+      {.op = op, .flops = N * ((P > 1 ? 6 * P : 0) + 4), .bytes = (P > 1 ? 12 * P * N : 0) + 16 * N + 32});
   switch (stream.device()) {
     case Device::cpu:
       if (P > 1) cpu::loss_merge(gathered, partials);
@@ -61,7 +62,8 @@ void loss_gradient(Stream& stream, ConstView partials, ConstView targets, int64_
   check_operand(op, "targets", targets, DType::i32, {N});
   check_operand(op, "logits", logits, DType::fp32, {N, V_local});
 
-  stream.dispatch({.op = op, .flops = 3 * N * V_local, .bytes = 4 * (2 * N * V_local + 3 * N + N)});
+  const OpScope scope =
+      stream.dispatch({.op = op, .flops = 3 * N * V_local, .bytes = 4 * (2 * N * V_local + 3 * N + N)});
   switch (stream.device()) {
     case Device::cpu:
       cpu::loss_gradient(partials, targets, vocabulary_begin, logits);

@@ -10,9 +10,9 @@
 
 namespace trireme::runtime {
 
-/// partials (N, 3) fp32 = per token: max of the logits, sum of exp(logit - max), the target's logit (0 when it is not
+/// logits are fp32 or bf16 (s bytes), sums are fp32. partials (N, 3) fp32 = per token: max of the logits, sum of exp(logit - max), the target's logit (0 when it is not
 /// among these). logits (N, V_local) are vocabulary entries [vocabulary_begin, vocabulary_begin + V_local); targets (N)
-/// i32. Entries of -inf count for nothing; NaN and +inf make the loss NaN. 4 N V flops, 4 (N V + 4 N) bytes.
+/// i32. Entries of -inf count for nothing; NaN and +inf make the loss NaN. 4 N V flops, s N V + 16 N bytes.
 void loss_partials(Stream& stream, ConstView logits, ConstView targets, int64_t vocabulary_begin, View partials);
 
 /// Merges the partials of all ranks of the group in place, then adds to totals (2) fp64: sum of -log p(target) and
@@ -22,7 +22,7 @@ void loss_partials(Stream& stream, ConstView logits, ConstView targets, int64_t 
 void loss_combine(Stream& stream, Communicator& group, ConstView targets, View partials, View totals, Arena& scratch);
 
 /// logits := softmax(logits) - onehot(target), zero where there is no target: d(sum of losses)/d(logits). partials are
-/// combined. 3 N V flops, 4 (2 N V + 4 N) bytes.
+/// combined. 3 N V flops, 2 s N V + 16 N bytes.
 void loss_gradient(Stream& stream, ConstView partials, ConstView targets, int64_t vocabulary_begin, View logits);
 
 }  // namespace trireme::runtime

@@ -15,7 +15,7 @@ void fill_positions(Stream& stream, int64_t first, int64_t T, View positions) {
                                          std::to_string(T) + ", expected first >= 0, T >= 1 and the sum in int32");
   }
   check_operand("fill_positions", "positions", positions, DType::i32, {positions.elements() / T * T});
-  stream.dispatch({.op = "fill_positions", .flops = 0, .bytes = positions.bytes()});
+  const OpScope scope = stream.dispatch({.op = "fill_positions", .flops = 0, .bytes = positions.bytes()});
   switch (stream.device()) {
     case Device::cpu:
       cpu::fill_positions(first, T, positions);

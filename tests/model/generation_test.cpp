@@ -39,8 +39,8 @@ TEST(Generation, GreedyWithCacheEqualsFullForward) {
   model::ModelConfig config = small_config();
   config.positions = 64;
   std::mt19937_64 random(2);  // fixed: fresh weights may bring two logits closer than rounding
-  SmallModel full(config, model::plan_training(config, 1, config.positions, {}, 1), solo_groups());
-  SmallModel cached(config, model::plan_generation(config), solo_groups(), model::Purpose::inference);
+  SmallModel full(config, model::plan_training(config, {}, 1, config.positions, {}, 1), solo_groups());
+  SmallModel cached(config, model::plan_generation(config, {}), solo_groups(), model::Purpose::inference);
   std::mt19937_64 copy = random;
   full.randomize(random);
   cached.randomize(copy);
@@ -60,7 +60,7 @@ TEST(Generation, GreedyWithCacheEqualsFullForward) {
 
 TEST(Generation, PlannedBytesAreUsedBytes) {
   const model::ModelConfig config = small_config();
-  const runtime::MemoryPlan plan = model::plan_generation(config);
+  const runtime::MemoryPlan plan = model::plan_generation(config, {});
   SmallModel small(config, plan, solo_groups(), model::Purpose::inference);
   model::Generator generator(*small.trainer);
   const std::vector<int32_t> tokens(static_cast<size_t>(config.positions), 3);
@@ -73,7 +73,7 @@ TEST(Generation, PlannedBytesAreUsedBytes) {
 TEST(Generation, FeedingInPiecesEqualsFeedingAtOnce) {
   const model::ModelConfig config = small_config();
   std::mt19937_64 random(3);
-  SmallModel small(config, model::plan_generation(config), solo_groups(), model::Purpose::inference);
+  SmallModel small(config, model::plan_generation(config, {}), solo_groups(), model::Purpose::inference);
   small.randomize(random);
   model::Generator generator(*small.trainer);
   const std::vector<int32_t> tokens = {1, 5, 36, 0, 7, 2, 9};

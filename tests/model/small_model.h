@@ -21,6 +21,7 @@ inline model::ModelConfig small_config() {
   config.layers = 2;
   config.heads = config.kv_heads = 3;
   config.width = 21;
+  config.head_width = 7;
   config.feed_forward_width = 50;
   config.positions = 12;
   config.vocabulary_size = 37;
@@ -53,7 +54,7 @@ struct SmallModel {
   SmallModel(const model::ModelConfig& config, const runtime::MemoryPlan& plan, parallel::MeshGroups groups_,
              model::Purpose purpose = model::Purpose::training)
       : memory(runtime::Memory::host(plan)), groups(std::move(groups_)) {
-    trainer = model::make_trainer(config, purpose, stream, memory, groups);
+    trainer = model::make_trainer(config, purpose, {}, stream, memory, groups);
     model::initialize(stream, 1, trainer->units);
   }
 

@@ -34,7 +34,7 @@ std::vector<double> train(const ModelConfig& config, parallel::MeshGroups groups
   const int dp = groups.dp->size();
   const int64_t share = kSequences / dp;
   const UpdateOptions options{.learning_rate = 1e-2, .dropout = 0.1, .seed = 5};
-  SmallModel small(config, model::plan_training(config, B, kTokens, options, dp), std::move(groups));
+  SmallModel small(config, model::plan_training(config, {}, B, kTokens, options, dp), std::move(groups));
   std::vector<double> losses;
   for (int64_t step = 0; step < steps; ++step) {
     std::mt19937_64 random(static_cast<uint64_t>(step));
@@ -59,7 +59,7 @@ TEST(TrainStep, PlannedBytesAreUsedBytes) {
   for (const double dropout : {0.0, 0.1}) {
     const ModelConfig config = small_config();
     const UpdateOptions options{.dropout = dropout};
-    const runtime::MemoryPlan plan = model::plan_training(config, 3, kTokens, options, 1);
+    const runtime::MemoryPlan plan = model::plan_training(config, {}, 3, kTokens, options, 1);
     SmallModel small(config, plan, solo_groups());
     std::mt19937_64 random(1);
     const SmallBatch batch(random, 3, kTokens, config.vocabulary_size);
@@ -73,7 +73,7 @@ TEST(TrainStep, PlannedBytesAreUsedBytes) {
 
 TEST(TrainStep, PlannedBytesAreUsedBytesOnSeveralRanks) {
   const ModelConfig config = small_config();
-  const runtime::MemoryPlan plan = model::plan_training(config, 3, kTokens, {}, 3);
+  const runtime::MemoryPlan plan = model::plan_training(config, {}, 3, kTokens, {}, 3);
   runtime::run_local_ranks(3, [&](runtime::Communicator& world) {
     SmallModel small(config, plan, parallel::make_groups({.dp = 3}, world));
     std::mt19937_64 random(1);
@@ -86,7 +86,7 @@ TEST(TrainStep, PlannedBytesAreUsedBytesOnSeveralRanks) {
 
 TEST(TrainStep, PlannedBytesOfEvaluationAreUsedBytes) {
   const ModelConfig config = small_config();
-  const runtime::MemoryPlan plan = model::plan_evaluation(config, 3, kTokens, 1);
+  const runtime::MemoryPlan plan = model::plan_evaluation(config, {}, 3, kTokens, 1);
   SmallModel small(config, plan, solo_groups(), model::Purpose::inference);
   std::mt19937_64 random(1);
   model::add_loss(*small.trainer, SmallBatch(random, 3, kTokens, config.vocabulary_size).host());
@@ -102,7 +102,7 @@ TEST(TrainStep, DryRunStatesTheCostsOfTheRealOne) {
   runtime::Stream dry(runtime::Device::dry);
   runtime::Memory memory = runtime::Memory::dry(1);
   parallel::MeshGroups groups = parallel::dry_groups({});
-  const auto trainer = model::make_trainer(config, model::Purpose::training, dry, memory, groups);
+  const auto trainer = model::make_trainer(config, model::Purpose::training, {}, dry, memory, groups);
   dry.clear_costs();
   model::train_step(*trainer, std::span(&microbatch, 1), {});
 
@@ -118,7 +118,7 @@ TEST(TrainStep, LossFalls) {
   std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
-  SmallModel small(config, model::plan_training(config, 2, kTokens, {}, 1), solo_groups());
+  SmallModel small(config, model::plan_training(config, {}, 2, kTokens, {}, 1), solo_groups());
   std::vector<double> losses;
   for (int64_t step = 1; step <= 100; ++step) {
     const UpdateOptions options{.learning_rate = 1e-2, .update = step};
@@ -150,7 +150,7 @@ TEST(TrainStep, LocalRanksFollowOneRank) {
 
 TEST(TrainStep, NonFiniteLossSkipsTheUpdateAndClearsGradients) {
   const ModelConfig config = small_config();
-  SmallModel small(config, model::plan_training(config, 2, kTokens, {}, 1), solo_groups());
+  SmallModel small(config, model::plan_training(config, {}, 2, kTokens, {}, 1), solo_groups());
   std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
@@ -170,7 +170,7 @@ TEST(TrainStep, NonFiniteLossSkipsTheUpdateAndClearsGradients) {
 
 TEST(TrainStep, NonFiniteGradientOfOneRankSkipsTheUpdateOnAll) {
   const ModelConfig config = small_config();
-  const runtime::MemoryPlan plan = model::plan_training(config, 2, kTokens, {}, 2);
+  const runtime::MemoryPlan plan = model::plan_training(config, {}, 2, kTokens, {}, 2);
   runtime::run_local_ranks(2, [&](runtime::Communicator& world) {
     SmallModel small(config, plan, parallel::make_groups({.dp = 2}, world));
     std::mt19937_64 random(1);
@@ -193,7 +193,7 @@ TEST(TrainStep, ClippingBoundsTheUpdateAndReportsTheNormBefore) {
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
   const auto update_size = [&](double clip, double& reported) {
-    SmallModel small(config, model::plan_training(config, 2, kTokens, {}, 1), solo_groups());
+    SmallModel small(config, model::plan_training(config, {}, 2, kTokens, {}, 1), solo_groups());
     const auto before = small.values();
     const UpdateOptions options{.learning_rate = 1, .weight_decay = 0, .epsilon = 1e3, .clip_grad_norm = clip};
     reported = model::train_step(*small.trainer, std::span(&microbatch, 1), options).grad_norm;

@@ -34,7 +34,7 @@ std::array<double, 2> run_backward(SmallModel& small, const SmallBatch& batch, c
 /// model.
 void expect_gradients_match(const ModelConfig& config, std::mt19937_64& random) {
   const SmallBatch batch(random, 2, 9, config.vocabulary_size);
-  SmallModel small(config, model::plan_training(config, 2, 9, {}, 1), solo_groups());
+  SmallModel small(config, model::plan_training(config, {}, 2, 9, {}, 1), solo_groups());
   small.randomize(random);
   const auto [loss, count] = run_backward(small, batch, {});
   Parameters parameters = small.values();
@@ -78,7 +78,7 @@ TEST(Transformer, GradientsEqualFiniteDifferencesUntiedWithOtherWidths) {
   config.tied_embeddings = false;
   config.layers = 1;
   config.heads = config.kv_heads = 1;
-  config.width = 16;
+  config.width = config.head_width = 16;
   config.feed_forward_width = 7;
   expect_gradients_match(config, random);
 }
@@ -91,7 +91,7 @@ TEST(Transformer, DropoutIsTheSameForwardAndBackward) {
   const ModelConfig config = small_config();
   const SmallBatch batch(random, 2, 9, config.vocabulary_size);
   const model::UpdateOptions options{.dropout = 0.25, .seed = 3};
-  SmallModel small(config, model::plan_training(config, 2, 9, options, 1), solo_groups());
+  SmallModel small(config, model::plan_training(config, {}, 2, 9, options, 1), solo_groups());
   small.randomize(random);
   const double loss_without = run_backward(small, batch, {})[0];
   for (model::Unit& unit : small.trainer->units)

@@ -9,6 +9,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -34,10 +35,16 @@ struct Tensor {
   int64_t size() const { return static_cast<int64_t>(values.size()); }
 };
 
-/// An output: whatever the op leaves unwritten, or reads before writing, shows as NaN.
-inline Tensor<float> poisoned(runtime::Shape shape) {
-  return Tensor<float>(shape, std::numeric_limits<float>::quiet_NaN());
+/// An output: whatever the op leaves unwritten, or reads before writing, shows as NaN. T is float or bf16.
+template <typename T = float>
+Tensor<T> poisoned(runtime::Shape shape) {
+  return Tensor<T>(shape, T(std::numeric_limits<float>::quiet_NaN()));
 }
+
+/// The relative error an op may have with storage T: fp32 rounds by 6e-8 and sums of many terms add up to some 1e-6;
+/// bf16 rounds each stored value by up to 2^-9 = 2e-3.
+template <typename T>
+inline constexpr double kStorageTolerance = std::is_same_v<T, runtime::bf16> ? 1e-2 : 1e-5;
 
 /// A view of a dry stream.
 inline runtime::View dry_view(runtime::Shape shape, runtime::DType dtype = runtime::DType::fp32) {
@@ -56,9 +63,10 @@ class Random {
   float uniform(float low, float high) { return std::uniform_real_distribution<float>(low, high)(engine_); }
   int64_t below(int64_t end) { return std::uniform_int_distribution<int64_t>(0, end - 1)(engine_); }
 
-  Tensor<float> normals(runtime::Shape shape, float scale = 1) {
-    Tensor<float> tensor(shape);
-    for (float& value : tensor.values) value = normal(scale);
+  template <typename T = float>
+  Tensor<T> normals(runtime::Shape shape, float scale = 1) {
+    Tensor<T> tensor(shape);
+    for (T& value : tensor.values) value = normal(scale);
     return tensor;
   }
   /// Integers in [0, end).
@@ -81,24 +89,28 @@ class Random {
   testing::ScopedTrace trace_;
 };
 
-inline std::vector<double> to_double(const Tensor<float>& tensor) {
+template <typename T>
+std::vector<double> to_double(const Tensor<T>& tensor) {
   return {tensor.values.begin(), tensor.values.end()};
 }
 
 /// |actual - expected| / |expected| in the Euclidean norm (of the difference alone when expected is 0). NaN anywhere
 /// gives NaN, which no EXPECT_LE accepts.
-inline double relative_error(std::span<const float> actual, std::span<const double> expected) {
+template <typename T>
+double relative_error(std::span<const T> actual, std::span<const double> expected) {
   if (actual.size() != expected.size()) return std::numeric_limits<double>::quiet_NaN();
   double difference = 0;
   double norm = 0;
   for (size_t i = 0; i < actual.size(); ++i) {
-    difference += (actual[i] - expected[i]) * (actual[i] - expected[i]);
+    const double error = static_cast<double>(actual[i]) - expected[i];
+    difference += error * error;
     norm += expected[i] * expected[i];
   }
   return std::sqrt(norm > 0 ? difference / norm : difference);
 }
-inline double relative_error(const Tensor<float>& actual, std::span<const double> expected) {
-  return relative_error(std::span<const float>(actual.values), expected);
+template <typename T>
+double relative_error(const Tensor<T>& actual, std::span<const double> expected) {
+  return relative_error(std::span<const T>(actual.values), expected);
 }
 
 /// The message of the Error that `action` throws; a failure when it throws none.

@@ -1,5 +1,9 @@
 #include "runtime/stream.h"
 
+#include <chrono>
+#include <thread>
+#include <tuple>
+
 #include <gtest/gtest.h>
 
 namespace trireme::runtime {
@@ -7,9 +11,9 @@ namespace {
 
 TEST(Stream, AddsUpCostsByOp) {
   Stream stream(Device::dry);
-  stream.dispatch({.op = "add", .flops = 2, .bytes = 30});
-  stream.dispatch({.op = "fill", .flops = 0, .bytes = 5});
-  stream.dispatch({.op = "add", .flops = 3, .bytes = int64_t{1} << 40});
+  std::ignore = stream.dispatch({.op = "add", .flops = 2, .bytes = 30});
+  std::ignore = stream.dispatch({.op = "fill", .flops = 0, .bytes = 5});
+  std::ignore = stream.dispatch({.op = "add", .flops = 3, .bytes = int64_t{1} << 40});
   const auto& by_op = stream.costs().by_op();
   ASSERT_EQ(by_op.size(), 2u);
   EXPECT_EQ(by_op.at("add"), (CostRecord::Total{.calls = 2, .flops = 5, .bytes = (int64_t{1} << 40) + 30}));
@@ -19,7 +23,7 @@ TEST(Stream, AddsUpCostsByOp) {
 
 TEST(Stream, ClearForgetsCosts) {
   Stream stream(Device::cpu);
-  stream.dispatch({.op = "add", .flops = 2, .bytes = 30});
+  std::ignore = stream.dispatch({.op = "add", .flops = 2, .bytes = 30});
   stream.clear_costs();
   EXPECT_TRUE(stream.costs().by_op().empty());
   EXPECT_EQ(stream.costs().sum(), CostRecord::Total{});
@@ -27,12 +31,35 @@ TEST(Stream, ClearForgetsCosts) {
 
 TEST(Stream, EveryDispatchPollsMessages) {
   Stream stream(Device::cpu);
-  stream.dispatch({.op = "add"});  // without anyone to poll
+  std::ignore = stream.dispatch({.op = "add"});  // without anyone to poll
   int polls = 0;
   stream.on_dispatch([&polls] { ++polls; });
-  stream.dispatch({.op = "add"});
-  stream.dispatch({.op = "fill"});
+  std::ignore = stream.dispatch({.op = "add"});
+  std::ignore = stream.dispatch({.op = "fill"});
   EXPECT_EQ(polls, 2);
+}
+
+TEST(Stream, ProfileAddsUpTheTimeOfEachKindOfCall) {
+  Stream stream(Device::cpu);
+  std::ignore = stream.dispatch({.op = "linear", .flops = 7});  // before the profile
+  OpProfile profile;
+  stream.profile_into(&profile);
+  for (int call = 0; call < 2; ++call) {
+    const OpScope scope = stream.dispatch({.op = "linear", .flops = 10, .bytes = 3, .sizes = {2, 5, 1}});
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  std::ignore = stream.dispatch({.op = "linear", .flops = 1, .sizes = {1, 1, 1}});
+  stream.profile_into(nullptr);
+  std::ignore = stream.dispatch({.op = "linear", .flops = 7});
+  ASSERT_EQ(profile.rows().size(), 2u);
+  const OpProfile::Row& row = profile.rows().front();
+  EXPECT_EQ(row.op, "linear");
+  EXPECT_EQ(row.sizes, (Shape{2, 5, 1}));
+  EXPECT_EQ(row.calls, 2);
+  EXPECT_EQ(row.flops, 20);
+  EXPECT_EQ(row.bytes, 6);
+  EXPECT_GE(row.seconds, 0.01);
+  EXPECT_LT(profile.rows().back().seconds, 0.01);
 }
 
 TEST(Stream, DevicesHaveNames) {

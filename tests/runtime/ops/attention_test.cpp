@@ -238,7 +238,7 @@ TEST(AttentionCost, DryUsesTheScratchAndStatesTheCostOfCpu) {
   const int64_t lse_bytes = 2 * 4 * 100 * 4;
   EXPECT_EQ(costs.at("attention_forward"), (CostRecord::Total{1, 4 * pairs, qkv_bytes + y_bytes + lse_bytes}));
   EXPECT_EQ(costs.at("attention_backward"),
-            (CostRecord::Total{1, 10 * pairs, 2 * qkv_bytes + 2 * y_bytes + lse_bytes}));
+            (CostRecord::Total{1, 10 * pairs, 2 * qkv_bytes + 2 * y_bytes + lse_bytes, 2 * pairs}));
   EXPECT_EQ(costs.at("cached_attention"), (CostRecord::Total{1, 4 * (pairs + 2 * 4 * 24 * 100 * 50),
                                                              qkv_bytes + y_bytes + 2 * 2 * 150 * 2 * 24 * 4}));
 }

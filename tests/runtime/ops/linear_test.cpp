@@ -19,6 +19,12 @@ using tests::Tensor;
 // fp32 sums of k products round to about sqrt(k) * 6e-8 of their norm; k is below 1,000 here.
 constexpr double kTolerance = 1e-5;
 
+/// For panels; empty between calls.
+Arena& scratch() {
+  static Arena arena = Arena::host("scratch", int64_t{1} << 27);
+  return arena;
+}
+
 struct Sizes {
   int64_t N;
   int64_t C_in;
@@ -40,23 +46,26 @@ TEST_P(Linear, ForwardMatchesFloat64WithEveryEpilogue) {
   std::vector<double> expected = product_reference(N, C_out, C_in, {x.values, C_in, 1}, {weight.values, 1, C_in});
 
   Tensor<float> y = poisoned({N, C_out});
-  linear_forward(stream, {.x = x.view(), .weight = weight.view(), .y = y.view()});
+  linear_forward(stream, {.x = x.view(), .weight = weight.view(), .y = y.view()}, scratch());
   EXPECT_LE(relative_error(y, expected), kTolerance);
 
   for (int64_t i = 0; i < N * C_out; ++i) expected[static_cast<size_t>(i)] += bias[i % C_out];
   y = poisoned({N, C_out});
   linear_forward(
-      stream, {.x = x.view(), .weight = weight.view(), .bias = bias.view(), .epilogue = Epilogue::bias, .y = y.view()});
+      stream, {.x = x.view(), .weight = weight.view(), .bias = bias.view(), .epilogue = Epilogue::bias, .y = y.view()},
+      scratch());
   EXPECT_LE(relative_error(y, expected), kTolerance);
 
   y = poisoned({N, C_out});
   Tensor<float> pre_activation = poisoned({N, C_out});
-  linear_forward(stream, {.x = x.view(),
-                          .weight = weight.view(),
-                          .bias = bias.view(),
-                          .epilogue = Epilogue::bias_gelu,
-                          .y = y.view(),
-                          .pre_activation = pre_activation.view()});
+  linear_forward(stream,
+                 {.x = x.view(),
+                  .weight = weight.view(),
+                  .bias = bias.view(),
+                  .epilogue = Epilogue::bias_gelu,
+                  .y = y.view(),
+                  .pre_activation = pre_activation.view()},
+                 scratch());
   EXPECT_LE(relative_error(pre_activation, expected), kTolerance);
   for (double& value : expected) value = tests::gelu_reference(value);
   EXPECT_LE(relative_error(y, expected), kTolerance);
@@ -71,7 +80,7 @@ TEST_P(Linear, BackwardMatchesFloat64AndAccumulatesWeights) {
   const Tensor<float> dy = random.normals({N, C_out});
 
   Tensor<float> dx = poisoned({N, C_in});
-  linear_backward_input(stream, dy.view(), weight.view(), dx.view());
+  linear_backward_input(stream, dy.view(), weight.view(), dx.view(), scratch());
   EXPECT_LE(relative_error(dx, product_reference(N, C_in, C_out, {dy.values, C_out, 1}, {weight.values, C_in, 1})),
             kTolerance);
 
@@ -82,10 +91,10 @@ TEST_P(Linear, BackwardMatchesFloat64AndAccumulatesWeights) {
   for (int64_t i = 0; i < dweight.size(); ++i) dweight_expected[static_cast<size_t>(i)] += dweight[i];
   for (int64_t i = 0; i < N * C_out; ++i) dbias_expected[static_cast<size_t>(i % C_out)] += dy[i];
   Tensor<float> dweight_alone = dweight;
-  linear_backward_weight(stream, dy.view(), x.view(), dweight.view(), dbias.view());
+  linear_backward_weight(stream, dy.view(), x.view(), dweight.view(), dbias.view(), scratch());
   EXPECT_LE(relative_error(dweight, dweight_expected), kTolerance);
   EXPECT_LE(relative_error(dbias, dbias_expected), kTolerance);
-  linear_backward_weight(stream, dy.view(), x.view(), dweight_alone.view(), View());
+  linear_backward_weight(stream, dy.view(), x.view(), dweight_alone.view(), View(), scratch());
   EXPECT_EQ(dweight_alone.values, dweight.values);
 }
 
@@ -113,13 +122,15 @@ TEST(LinearThreads, BiasAndItsGradientDoNotDependOnThem) {
     Tensor<float> pre_activation = poisoned({N, C_out});
     Tensor<float> dweight({C_out, 1});
     Tensor<float> dbias({C_out});
-    linear_forward(stream, {.x = x.view(),
-                            .weight = weight.view(),
-                            .bias = bias.view(),
-                            .epilogue = Epilogue::bias_gelu,
-                            .y = y.view(),
-                            .pre_activation = pre_activation.view()});
-    linear_backward_weight(stream, dy.view(), x.view(), dweight.view(), dbias.view());
+    linear_forward(stream,
+                   {.x = x.view(),
+                    .weight = weight.view(),
+                    .bias = bias.view(),
+                    .epilogue = Epilogue::bias_gelu,
+                    .y = y.view(),
+                    .pre_activation = pre_activation.view()},
+                   scratch());
+    linear_backward_weight(stream, dy.view(), x.view(), dweight.view(), dbias.view(), scratch());
     outputs.push_back(y.values);
     outputs.push_back(dbias.values);
   }
@@ -134,16 +145,16 @@ TEST(LinearCost, DryStreamStatesTheSameAsCpu) {
   Tensor<float> bias({3});
   Tensor<float> y({5, 3});
   Tensor<float> pre({5, 3});
-  linear_forward(cpu, {x.view(), weight.view(), bias.view(), Epilogue::bias_gelu, y.view(), pre.view()});
-  linear_backward_input(cpu, y.view(), weight.view(), x.view());
-  linear_backward_weight(cpu, y.view(), x.view(), weight.view(), bias.view());
+  linear_forward(cpu, {x.view(), weight.view(), bias.view(), Epilogue::bias_gelu, y.view(), pre.view()}, scratch());
+  linear_backward_input(cpu, y.view(), weight.view(), x.view(), scratch());
+  linear_backward_weight(cpu, y.view(), x.view(), weight.view(), bias.view(), scratch());
   const View dx = tests::dry_view({5, 8});
   const View dw = tests::dry_view({3, 8});
   const View db = tests::dry_view({3});
   const View dy = tests::dry_view({5, 3});
-  linear_forward(dry, {dx, dw, db, Epilogue::bias_gelu, dy, dy});
-  linear_backward_input(dry, dy, dw, dx);
-  linear_backward_weight(dry, dy, dx, dw, db);
+  linear_forward(dry, {dx, dw, db, Epilogue::bias_gelu, dy, dy}, scratch());
+  linear_backward_input(dry, dy, dw, dx, scratch());
+  linear_backward_weight(dry, dy, dx, dw, db, scratch());
   EXPECT_EQ(cpu.costs().by_op(), dry.costs().by_op());
   const auto& costs = dry.costs().by_op();
   EXPECT_EQ(costs.at("linear_forward"), (CostRecord::Total{1, 2 * 5 * 8 * 3, 4 * (40 + 24 + 3 + 15 + 15)}));
@@ -158,21 +169,24 @@ TEST(LinearShapes, WrongOnesNameTheOperand) {
   const View y = tests::dry_view({5, 3});
   const View bias = tests::dry_view({3});
   EXPECT_EQ(tests::error_message([&] {
-              linear_forward(stream, {.x = x, .weight = tests::dry_view({8, 3}), .y = y});
+              linear_forward(stream, {.x = x, .weight = tests::dry_view({8, 3}), .y = y}, scratch());
             }),
             "linear_forward: weight is (8, 3) fp32, expected (8, 8) fp32");
-  EXPECT_EQ(tests::error_message([&] { linear_forward(stream, {.x = bias, .weight = weight, .y = y}); }),
+  EXPECT_EQ(tests::error_message([&] { linear_forward(stream, {.x = bias, .weight = weight, .y = y}, scratch()); }),
             "linear_forward: x is (3), expected (N, C_in)");
-  EXPECT_EQ(tests::error_message([&] { linear_forward(stream, {.x = x, .weight = weight, .bias = bias, .y = y}); }),
+  EXPECT_EQ(tests::error_message(
+                [&] { linear_forward(stream, {.x = x, .weight = weight, .bias = bias, .y = y}, scratch()); }),
             "linear_forward: bias is (3) fp32, expected () fp32");
   EXPECT_EQ(tests::error_message([&] {
-              linear_forward(stream, {.x = x, .weight = weight, .bias = bias, .epilogue = Epilogue::bias_gelu, .y = y});
+              linear_forward(stream, {.x = x, .weight = weight, .bias = bias, .epilogue = Epilogue::bias_gelu, .y = y},
+                             scratch());
             }),
             "linear_forward: pre_activation is () fp32, expected (5, 3) fp32");
-  EXPECT_EQ(tests::error_message([&] { linear_backward_input(stream, y, weight, y); }),
+  EXPECT_EQ(tests::error_message([&] { linear_backward_input(stream, y, weight, y, scratch()); }),
             "linear_backward_input: dx is (5, 3) fp32, expected (5, 8) fp32");
-  EXPECT_EQ(tests::error_message([&] { linear_backward_weight(stream, y, x, weight, tests::dry_view({8})); }),
-            "linear_backward_weight: dbias is (8) fp32, expected (3) fp32");
+  EXPECT_EQ(
+      tests::error_message([&] { linear_backward_weight(stream, y, x, weight, tests::dry_view({8}), scratch()); }),
+      "linear_backward_weight: dbias is (8) fp32, expected (3) fp32");
 }
 
 }  // namespace

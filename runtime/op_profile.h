@@ -1,0 +1,56 @@
+// Time and cost of each kind of call (op and sizes) on a stream: what `train --profile` prints. An op's time is from
+// the end of its shape checks to the end of its kernel.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/op_cost.h"
+#include "runtime/stopwatch.h"
+
+namespace trireme::runtime {
+
+class OpProfile {
+ public:
+  struct Row {
+    std::string op;
+    Shape sizes;
+    int64_t calls = 0;
+    int64_t flops = 0;
+    int64_t bytes = 0;
+    int64_t recomputed_flops = 0;
+    double seconds = 0;
+  };
+
+  void add(const OpCost& cost, double seconds);
+  /// Kinds of calls, in the order of their first call.
+  const std::vector<Row>& rows() const { return rows_; }
+
+ private:
+  std::vector<Row> rows_;
+};
+
+/// Lasts from an op's dispatch to its end.
+class [[nodiscard]] OpScope {
+ public:
+  OpScope(OpProfile* profile, const OpCost& cost) : profile_(profile) {
+    if (profile_ != nullptr) call_.emplace(Call{cost, Stopwatch()});
+  }
+  ~OpScope() {
+    if (profile_ != nullptr) profile_->add(call_->cost, call_->watch.seconds());
+  }
+  OpScope(const OpScope&) = delete;
+  OpScope& operator=(const OpScope&) = delete;
+
+ private:
+  struct Call {
+    OpCost cost;
+    Stopwatch watch;
+  };
+  OpProfile* profile_;
+  std::optional<Call> call_;
+};
+
+}  // namespace trireme::runtime
