@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <type_traits>
 
 namespace trireme::runtime {
 
@@ -13,7 +14,12 @@ struct bf16 {
 
   bf16() = default;
   [[gnu::always_inline]] bf16(float value) : bits(rounded_bits(value)) {}  // NOLINT: stores round by themselves
-  [[gnu::always_inline]] operator float() const {                          // NOLINT: loads widen by themselves
+  /// Without it an assignment would copy a temporary bf16, which gcc does not vectorise in a loop under omp simd.
+  [[gnu::always_inline]] bf16& operator=(float value) {
+    bits = rounded_bits(value);
+    return *this;
+  }
+  [[gnu::always_inline]] operator float() const {  // NOLINT: loads widen by themselves
     return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
   }
 
@@ -26,6 +32,6 @@ struct bf16 {
     return static_cast<uint16_t>(is_nan ? (word >> 16) | 0x40u : rounded);
   }
 };
-static_assert(sizeof(bf16) == 2);
+static_assert(sizeof(bf16) == 2 && std::is_trivially_copyable_v<bf16>);
 
 }  // namespace trireme::runtime

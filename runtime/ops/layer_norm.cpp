@@ -7,22 +7,24 @@ namespace trireme::runtime {
 
 void layer_norm_forward(Stream& stream, const LayerNormForward& args) {
   constexpr std::string_view op = "layer_norm_forward";
+  const DType storage = storage_of(op, "residual", args.residual);
   check_rank(op, "residual", args.residual, 2);
   const int64_t N = args.residual.shape[0];
   const int64_t C = args.residual.shape[1];
   const bool with_branch = !args.branch.absent();
-  check_operand(op, "residual", args.residual, DType::fp32, {N, C});
+  if (with_branch) check_operand(op, "branch", args.branch, storage, {N, C});
   // Without a branch there is no sum to write either: a sum that nobody fills would be read as garbage in backward.
-  check_operand(op, "branch", args.branch, DType::fp32, with_branch ? Shape{N, C} : Shape{});
-  check_operand(op, "sum", args.sum, DType::fp32, with_branch ? Shape{N, C} : Shape{});
-  check_operand(op, "weight", args.weight, DType::fp32, {C});
-  check_operand(op, "bias", args.bias, DType::fp32, {C});
-  check_operand(op, "y", args.y, DType::fp32, {N, C});
+  check_operand(op, "sum", args.sum, with_branch ? storage : args.sum.dtype, with_branch ? Shape{N, C} : Shape{});
+  check_operand(op, "weight", args.weight, storage, {C});
+  check_operand(op, "bias", args.bias, storage, {C});
+  check_operand(op, "y", args.y, storage, {N, C});
   check_operand(op, "mean", args.mean, DType::fp32, {N});
   check_operand(op, "rstd", args.rstd, DType::fp32, {N});
 
-  const OpScope scope = stream.dispatch(
-      {.op = op, .flops = (with_branch ? 9 : 8) * N * C, .bytes = 4 * ((with_branch ? 4 : 2) * N * C + 2 * C + 2 * N)});
+  const OpScope scope =
+      stream.dispatch({.op = op,
+                       .flops = (with_branch ? 9 : 8) * N * C,
+                       .bytes = size_bytes(storage) * ((with_branch ? 4 : 2) * N * C + 2 * C) + 8 * N});
   switch (stream.device()) {
     case Device::cpu:
       cpu::layer_norm_forward(args);
@@ -34,23 +36,24 @@ void layer_norm_forward(Stream& stream, const LayerNormForward& args) {
 
 void layer_norm_backward(Stream& stream, const LayerNormBackward& args) {
   constexpr std::string_view op = "layer_norm_backward";
+  const DType storage = storage_of(op, "dy", args.dy);
   check_rank(op, "dy", args.dy, 2);
   const int64_t N = args.dy.shape[0];
   const int64_t C = args.dy.shape[1];
   const bool with_residual = !args.dresidual.absent();
-  check_operand(op, "dy", args.dy, DType::fp32, {N, C});
-  check_operand(op, "sum", args.sum, DType::fp32, {N, C});
-  check_operand(op, "weight", args.weight, DType::fp32, {C});
+  check_operand(op, "sum", args.sum, storage, {N, C});
+  check_operand(op, "weight", args.weight, storage, {C});
   check_operand(op, "mean", args.mean, DType::fp32, {N});
   check_operand(op, "rstd", args.rstd, DType::fp32, {N});
-  if (with_residual) check_operand(op, "dresidual", args.dresidual, DType::fp32, {N, C});
-  check_operand(op, "dx", args.dx, DType::fp32, {N, C});
+  if (with_residual) check_operand(op, "dresidual", args.dresidual, storage, {N, C});
+  check_operand(op, "dx", args.dx, storage, {N, C});
   check_operand(op, "dweight", args.dweight, DType::fp32, {C});
   check_operand(op, "dbias", args.dbias, DType::fp32, {C});
 
-  const OpScope scope = stream.dispatch({.op = op,
-                                         .flops = (with_residual ? 14 : 13) * N * C,
-                                         .bytes = 4 * ((with_residual ? 4 : 3) * N * C + 5 * C + 2 * N)});
+  const OpScope scope =
+      stream.dispatch({.op = op,
+                       .flops = (with_residual ? 14 : 13) * N * C,
+                       .bytes = size_bytes(storage) * ((with_residual ? 4 : 3) * N * C + C) + 16 * C + 8 * N});
   switch (stream.device()) {
     case Device::cpu:
       cpu::layer_norm_backward(args);

@@ -42,7 +42,7 @@ Tensor<T> poisoned(runtime::Shape shape) {
 }
 
 /// The relative error an op may have with storage T: fp32 rounds by 6e-8 and sums of many terms add up to some 1e-6;
-/// bf16 rounds each stored value by up to 2^-9 = 2e-3.
+/// bf16 rounds each stored value by up to 2^-8 = 4e-3.
 template <typename T>
 inline constexpr double kStorageTolerance = std::is_same_v<T, runtime::bf16> ? 1e-2 : 1e-5;
 

@@ -44,6 +44,17 @@ TEST(Bf16, StoresTheNearestTiesToEven) {
   }
 }
 
+TEST(Bf16, AssignmentRoundsAsConstructionDoes) {
+  for (uint32_t high = 0; high < 0x10000; high += 7) {
+    for (const uint32_t low : {0x0001u, 0x7fffu, 0x8000u, 0x8001u, 0xffffu}) {
+      const auto value = std::bit_cast<float>(high << 16 | low);
+      bf16 stored = 1;
+      stored = value;
+      ASSERT_EQ(stored.bits, bf16(value).bits) << value;
+    }
+  }
+}
+
 TEST(Bf16, NanStaysNanAndOverflowIsInfinite) {
   EXPECT_TRUE(std::isnan(static_cast<float>(bf16(std::bit_cast<float>(0x7f800001u)))));  // its payload is all cut
   EXPECT_TRUE(std::isnan(static_cast<float>(bf16(std::bit_cast<float>(0xffffffffu)))));
