@@ -13,8 +13,10 @@ void adamw_update(Stream& stream, const AdamWStep& step, const AdamWViews& views
   check_operand(op, "gradient", views.gradient, DType::fp32, {n});
   check_operand(op, "m", views.m, DType::fp32, {n});
   check_operand(op, "v", views.v, DType::fp32, {n});
+  const bool twin = !views.compute.absent();
+  if (twin) check_operand(op, "compute", views.compute, DType::bf16, {n});
 
-  const OpScope scope = stream.dispatch({.op = op, .flops = 17 * n, .bytes = 32 * n});
+  const OpScope scope = stream.dispatch({.op = op, .flops = 17 * n, .bytes = (twin ? 34 : 32) * n});
   switch (stream.device()) {
     case Device::cpu:
       cpu::adamw_update(step, views);

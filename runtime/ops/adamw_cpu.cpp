@@ -25,15 +25,18 @@ struct Range {
   float* gradient;
   float* m;
   float* v;
+  bf16* compute;  ///< the twin, or null
   int64_t n;
 };
 
-/// One pass: every element of the four tensors is read once and written once.
+/// One pass: every element of the four tensors is read once and written once, and of a twin written.
+template <bool with_twin>
 TRIREME_SIMD void update(const Factors& f, const Range& range) {
   float* parameter = range.parameter;
   float* gradient = range.gradient;
   float* m = range.m;
   float* v = range.v;
+  bf16* compute = range.compute;
   const Factors k = f;
 #pragma omp simd
   for (int64_t i = 0; i < range.n; ++i) {
@@ -41,7 +44,9 @@ TRIREME_SIMD void update(const Factors& f, const Range& range) {
     const float m_new = k.beta1 * m[i] + (1 - k.beta1) * g;
     const float v_new = k.beta2 * v[i] + (1 - k.beta2) * (g * g);
     const float step = m_new * k.m_correction / (std::sqrt(v_new * k.v_correction) + k.epsilon);
-    parameter[i] -= k.learning_rate * (step + k.weight_decay * parameter[i]);
+    const float parameter_new = parameter[i] - k.learning_rate * (step + k.weight_decay * parameter[i]);
+    parameter[i] = parameter_new;
+    if constexpr (with_twin) compute[i] = parameter_new;
     m[i] = m_new;
     v[i] = v_new;
     gradient[i] = 0;
@@ -66,13 +71,16 @@ void adamw_update(const AdamWStep& step, const AdamWViews& views) {
   // Fixed blocks: a page of each of the four tensors at a time, independent of the thread count.
   constexpr int64_t kBlock = 4096;
   const int64_t n = views.parameter.shape[0];
+  bf16* compute = views.compute.absent() ? nullptr : views.compute.as<bf16>();
+  const auto update_range = compute != nullptr ? update<true> : update<false>;
 #pragma omp parallel for schedule(static)
   for (int64_t begin = 0; begin < n; begin += kBlock) {
-    update(factors, {.parameter = views.parameter.as<float>() + begin,
-                     .gradient = views.gradient.as<float>() + begin,
-                     .m = views.m.as<float>() + begin,
-                     .v = views.v.as<float>() + begin,
-                     .n = std::min(kBlock, n - begin)});
+    update_range(factors, {.parameter = views.parameter.as<float>() + begin,
+                           .gradient = views.gradient.as<float>() + begin,
+                           .m = views.m.as<float>() + begin,
+                           .v = views.v.as<float>() + begin,
+                           .compute = compute != nullptr ? compute + begin : nullptr,
+                           .n = std::min(kBlock, n - begin)});
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "runtime/ops/check.h"
 #include "runtime/ops/philox_lanes.h"
 #include "runtime/simd.h"
 
@@ -10,16 +11,18 @@ namespace trireme::runtime::cpu {
 namespace {
 
 /// The channels of one position of one sample.
+template <typename T>
 struct Row {
-  const float* x;
-  float* y;
+  const T* x;
+  T* y;
   int64_t C;
   PhiloxCounter counter;  ///< with word 0 free for channel / 4
 };
 
 constexpr int64_t kBlock = 4 * kPhiloxLanes;  // channels decided by one call of philox_lanes
 
-TRIREME_SIMD void drop_row(const Row& row, PhiloxKey key, float probability) {
+template <typename T>
+TRIREME_SIMD void drop_row(const Row<T>& row, PhiloxKey key, float probability) {
   const float scale = 1 / (1 - probability);
   for (int64_t begin = 0; begin < row.C; begin += kBlock) {
     PhiloxLanes words;
@@ -50,14 +53,18 @@ void dropout(const DropoutSite& site, ConstView samples, ConstView x, View y) {
   const int64_t T = x.shape[1];
   const int64_t C = x.shape[2];
   const int64_t rows = x.shape[0] * T;
+  with_storage(x.dtype, [&](auto zero) {
+    using Value = decltype(zero);
 #pragma omp parallel for schedule(static)
-  for (int64_t row = 0; row < rows; ++row) {
-    const auto sample = static_cast<uint64_t>(samples.as<int64_t>()[row / T]);
-    const PhiloxCounter counter = {0, static_cast<uint32_t>(row % T),
-                                   site.site | static_cast<uint32_t>(sample & 0xffff) << 16,
-                                   static_cast<uint32_t>(sample >> 16)};
-    drop_row({x.as<float>() + row * C, y.as<float>() + row * C, C, counter}, philox_key(site.seed), site.probability);
-  }
+    for (int64_t row = 0; row < rows; ++row) {
+      const auto sample = static_cast<uint64_t>(samples.as<int64_t>()[row / T]);
+      const PhiloxCounter counter = {0, static_cast<uint32_t>(row % T),
+                                     site.site | static_cast<uint32_t>(sample & 0xffff) << 16,
+                                     static_cast<uint32_t>(sample >> 16)};
+      drop_row(Row<Value>{x.as<Value>() + row * C, y.as<Value>() + row * C, C, counter}, philox_key(site.seed),
+               site.probability);
+    }
+  });
 }
 
 }  // namespace trireme::runtime::cpu

@@ -18,8 +18,21 @@ void check_host_size(std::string_view op, int64_t host_bytes, int64_t view_bytes
 
 }  // namespace
 
+void cast(Stream& stream, ConstView x, View y) {
+  storage_of("cast", "x", x);
+  check_operand("cast", "y", y, storage_of("cast", "y", y), x.shape);
+  const OpScope scope = stream.dispatch({.op = "cast", .flops = 0, .bytes = x.bytes() + y.bytes()});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::cast(x, y);
+      break;
+    case Device::dry:
+      break;
+  }
+}
+
 void fill(Stream& stream, View y, double value) {
-  check_operand("fill", "y", y, y.dtype == DType::fp64 ? DType::fp64 : DType::fp32, y.shape);
+  if (y.dtype != DType::fp64) storage_of("fill", "y", y);
   const OpScope scope = stream.dispatch({.op = "fill", .flops = 0, .bytes = y.bytes()});
   switch (stream.device()) {
     case Device::cpu:
@@ -31,11 +44,11 @@ void fill(Stream& stream, View y, double value) {
 }
 
 void add(Stream& stream, ConstView a, ConstView b, View y) {
-  check_operand("add", "a", a, DType::fp32, a.shape);
-  check_operand("add", "b", b, DType::fp32, a.shape);
-  check_operand("add", "y", y, DType::fp32, a.shape);
+  const DType storage = storage_of("add", "a", a);
+  check_operand("add", "b", b, storage, a.shape);
+  check_operand("add", "y", y, storage, a.shape);
   const int64_t n = a.elements();
-  const OpScope scope = stream.dispatch({.op = "add", .flops = n, .bytes = 12 * n});
+  const OpScope scope = stream.dispatch({.op = "add", .flops = n, .bytes = 3 * size_bytes(storage) * n});
   switch (stream.device()) {
     case Device::cpu:
       cpu::add(a, b, y);

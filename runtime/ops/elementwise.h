@@ -1,5 +1,5 @@
-// Small ops on whole tensors: fill, add, sums for the norm, initial weights, and the two ways across the border to the
-// host.
+// Small ops on whole tensors: cast, fill, add, sums for the norm, initial weights, and the two ways across the border
+// to the host.
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "runtime/ops/check.h"
 #include "runtime/ops/philox_lanes.h"
 #include "runtime/simd.h"
 
@@ -12,7 +13,14 @@ namespace {
 
 constexpr int64_t kBlock = 4096;  // elements that one thread takes at a time, and a term of the sum of squares
 
-TRIREME_SIMD void add_block(const float* a, const float* b, float* y, int64_t n) {
+template <typename From, typename To>
+TRIREME_SIMD void cast_block(const From* x, To* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i];
+}
+
+template <typename T>
+TRIREME_SIMD void add_block(const T* a, const T* b, T* y, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
 }
@@ -59,20 +67,37 @@ TRIREME_SIMD void normal_group(const NormalSource& source, int64_t group, float*
 
 }  // namespace
 
+void cast(ConstView x, View y) {
+  const int64_t n = x.elements();
+  with_storage(x.dtype, [&](auto from) {
+    with_storage(y.dtype, [&](auto to) {
+      const auto* values = x.as<decltype(from)>();
+      auto* out = y.as<decltype(to)>();
+#pragma omp parallel for schedule(static)
+      for (int64_t begin = 0; begin < n; begin += kBlock) {
+        cast_block(values + begin, out + begin, std::min(kBlock, n - begin));
+      }
+    });
+  });
+}
+
 void fill(View y, double value) {
-  if (y.dtype == DType::fp64) {
-    fill_all(y.as<double>(), y.elements(), value);
-  } else {
-    fill_all(y.as<float>(), y.elements(), static_cast<float>(value));
-  }
+  if (y.dtype == DType::fp64) return fill_all(y.as<double>(), y.elements(), value);
+  with_storage(y.dtype, [&](auto zero) {
+    using T = decltype(zero);
+    fill_all(y.as<T>(), y.elements(), static_cast<T>(static_cast<float>(value)));
+  });
 }
 
 void add(ConstView a, ConstView b, View y) {
   const int64_t n = a.elements();
+  with_storage(a.dtype, [&](auto zero) {
+    using T = decltype(zero);
 #pragma omp parallel for schedule(static)
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
-    add_block(a.as<float>() + begin, b.as<float>() + begin, y.as<float>() + begin, std::min(kBlock, n - begin));
-  }
+    for (int64_t begin = 0; begin < n; begin += kBlock) {
+      add_block(a.as<T>() + begin, b.as<T>() + begin, y.as<T>() + begin, std::min(kBlock, n - begin));
+    }
+  });
 }
 
 void add_sum_of_squares(ConstView x, View total) {

@@ -6,6 +6,7 @@
 
 namespace trireme::runtime::cpu {
 
+void cast(ConstView x, View y);
 void fill(View y, double value);
 void add(ConstView a, ConstView b, View y);
 void add_sum_of_squares(ConstView x, View total);

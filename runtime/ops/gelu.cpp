@@ -7,8 +7,7 @@ namespace trireme::runtime {
 
 void gelu_forward(Stream& stream, ConstView x, View y) {
   constexpr std::string_view kOp = "gelu_forward";
-  check_operand(kOp, "x", x, DType::fp32, x.shape);
-  check_operand(kOp, "y", y, DType::fp32, x.shape);
+  check_operand(kOp, "y", y, storage_of(kOp, "x", x), x.shape);
   const OpScope scope =
       stream.dispatch({.op = kOp, .flops = kGeluForwardFlops * x.elements(), .bytes = x.bytes() + y.bytes()});
   switch (stream.device()) {
@@ -22,9 +21,9 @@ void gelu_forward(Stream& stream, ConstView x, View y) {
 
 void gelu_backward(Stream& stream, ConstView x, ConstView dy, View dx) {
   constexpr std::string_view kOp = "gelu_backward";
-  check_operand(kOp, "x", x, DType::fp32, x.shape);
-  check_operand(kOp, "dy", dy, DType::fp32, x.shape);
-  check_operand(kOp, "dx", dx, DType::fp32, x.shape);
+  const DType storage = storage_of(kOp, "x", x);
+  check_operand(kOp, "dy", dy, storage, x.shape);
+  check_operand(kOp, "dx", dx, storage, x.shape);
   const OpScope scope = stream.dispatch(
       {.op = kOp, .flops = kGeluBackwardFlops * x.elements(), .bytes = x.bytes() + dy.bytes() + dx.bytes()});
   switch (stream.device()) {

@@ -1,4 +1,4 @@
-// gelu on the CPU, fp32. Operands were checked by gelu.cpp.
+// gelu on the CPU, fp32 and bf16 storage. Operands were checked by gelu.cpp.
 #pragma once
 
 #include "runtime/view.h"

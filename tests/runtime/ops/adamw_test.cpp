@@ -6,6 +6,7 @@
 namespace trireme::runtime {
 namespace {
 
+using tests::poisoned;
 using tests::same_bits;
 using tests::Tensor;
 
@@ -107,6 +108,35 @@ TEST(AdamW, SplitsAndThreadsGiveTheSameBits) {
   EXPECT_TRUE(same_bits(split.v, whole.v));
 }
 
+TEST(AdamW, ComputeTwinIsTheRoundedMasterWhichItDoesNotChange) {
+  tests::Random random;
+  for (const int64_t n : {1, 15, 64, 3 * 4096 + 77}) {
+    Case alone(random, n);
+    Case with_twin = alone;
+    Stream stream(Device::cpu);
+    AdamWStep step = kStep;
+    for (step.update = 1; step.update <= 3; ++step.update) {
+      alone.gradient = random.normals({n}, 30);
+      with_twin.gradient = alone.gradient;
+      adamw_update(stream, step, alone.views());
+      for (const int threads : {1, 2, 3}) {
+        const tests::Threads guard(threads);
+        Case attempt = with_twin;
+        Tensor<bf16> compute = poisoned<bf16>({n});
+        AdamWViews views = attempt.views();
+        views.compute = compute.view();
+        adamw_update(stream, step, views);
+        for (int64_t i = 0; i < n; ++i) ASSERT_EQ(compute[i].bits, bf16(attempt.parameter[i]).bits) << i << " of " << n;
+        EXPECT_TRUE(same_bits(attempt.parameter, alone.parameter)) << n;
+        EXPECT_TRUE(same_bits(attempt.m, alone.m)) << n;
+        EXPECT_TRUE(same_bits(attempt.v, alone.v)) << n;
+        EXPECT_EQ(attempt.gradient.values, std::vector<float>(static_cast<size_t>(n), 0.0f));
+      }
+      with_twin = alone;
+    }
+  }
+}
+
 TEST(AdamW, NotFiniteGradientShows) {
   for (const float bad : {NAN, INFINITY}) {
     tests::Random random;
@@ -127,6 +157,17 @@ TEST(AdamW, DryCostsWhatCpuCosts) {
   const View view = tests::dry_view({40});
   adamw_update(dry, kStep, {.parameter = view, .gradient = view, .m = view, .v = view});
   tests::expect_cost(cpu, dry, {.op = "adamw_update", .flops = 17 * 40, .bytes = 32 * 40});
+
+  Tensor<bf16> compute({40});
+  AdamWViews views = given.views();
+  views.compute = compute.view();
+  Stream cpu_twin(Device::cpu);
+  Stream dry_twin(Device::dry);
+  adamw_update(cpu_twin, kStep, views);
+  adamw_update(
+      dry_twin, kStep,
+      {.parameter = view, .gradient = view, .m = view, .v = view, .compute = tests::dry_view({40}, DType::bf16)});
+  tests::expect_cost(cpu_twin, dry_twin, {.op = "adamw_update", .flops = 17 * 40, .bytes = 34 * 40});
 }
 
 TEST(AdamW, WrongShapesAreNamed) {
@@ -134,6 +175,9 @@ TEST(AdamW, WrongShapesAreNamed) {
   Case given(random, 40);
   Stream stream(Device::cpu);
   AdamWViews views = given.views();
+  views.compute = given.parameter.view();
+  EXPECT_EQ(tests::error_message([&] { adamw_update(stream, kStep, views); }),
+            "adamw_update: compute is (40) fp32, expected (40) bf16");
   views.v = views.v.rows(0, 39);
   EXPECT_EQ(tests::error_message([&] { adamw_update(stream, kStep, views); }),
             "adamw_update: v is (39) fp32, expected (40) fp32");

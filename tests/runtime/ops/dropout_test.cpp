@@ -20,19 +20,25 @@ bool kept(const DropoutSite& site, int64_t sample, int64_t position, int64_t cha
   return unit_float(words[static_cast<size_t>(channel % 4)]) >= site.probability;
 }
 
+template <typename T>
+class Dropout : public testing::Test {};
+using Storages = testing::Types<float, bf16>;
+TYPED_TEST_SUITE(Dropout, Storages);
+
+template <typename T>
 struct Case {
   DropoutSite site;
   Tensor<int64_t> samples;
-  Tensor<float> x;
-  Tensor<float> y;
+  Tensor<T> x;
+  Tensor<T> y;
 
   Case(tests::Random& random, Shape shape, float probability)
       : site{.seed = static_cast<uint64_t>(random.below(INT64_MAX)),
              .site = static_cast<uint16_t>(random.below(65536)),
              .probability = probability},
         samples({shape[0]}),
-        x(random.normals(shape)),
-        y(poisoned(shape)) {
+        x(random.normals<T>(shape)),
+        y(poisoned<T>(shape)) {
     for (int64_t& sample : samples.values) sample = random.below(int64_t{1} << 48);
   }
   void run() {
@@ -41,31 +47,32 @@ struct Case {
   }
 };
 
-TEST(Dropout, FollowsTheCounterLayout) {
+TYPED_TEST(Dropout, FollowsTheCounterLayout) {
   tests::Random random;
   for (const int64_t C : {1, 4, 7, 64, 65, 130}) {
-    Case given(random, {3, 5, C}, 0.3f);
+    Case<TypeParam> given(random, {3, 5, C}, 0.3f);
     given.run();
     for (int64_t i = 0; i < given.x.size(); ++i) {
       const bool keep = kept(given.site, given.samples[i / C / 5], i / C % 5, i % C);
-      // Bit for bit: one multiplication by the rounded factor.
-      EXPECT_EQ(given.y[i], keep ? given.x[i] * (1 / (1 - 0.3f)) : 0.0f) << "element " << i << " of C " << C;
+      // Bit for bit: one multiplication by the rounded factor, stored.
+      const TypeParam expected = keep ? given.x[i] * (1 / (1 - 0.3f)) : 0.0f;
+      EXPECT_EQ(given.y[i], expected) << "element " << i << " of C " << C;
     }
   }
 }
 
-TEST(Dropout, ProbabilityZeroIsACopy) {
+TYPED_TEST(Dropout, ProbabilityZeroIsACopy) {
   tests::Random random;
-  Case given(random, {2, 3, 7}, 0);
+  Case<TypeParam> given(random, {2, 3, 7}, 0);
   given.run();
   EXPECT_TRUE(same_bits(given.x, given.y));
 }
 
-TEST(Dropout, InPlaceAndSplitBySequenceGiveTheSame) {
+TYPED_TEST(Dropout, InPlaceAndSplitBySequenceGiveTheSame) {
   tests::Random random;
-  Case given(random, {4, 3, 70}, 0.5f);
+  Case<TypeParam> given(random, {4, 3, 70}, 0.5f);
   given.run();
-  Case again = given;
+  Case<TypeParam> again = given;
   Stream stream(Device::cpu);
   for (int64_t b = 0; b < 4; ++b) {
     dropout(stream, again.site, again.samples.view().rows(b, 1), again.x.view().rows(b, 1), again.x.view().rows(b, 1));
@@ -73,23 +80,43 @@ TEST(Dropout, InPlaceAndSplitBySequenceGiveTheSame) {
   EXPECT_TRUE(same_bits(again.x, given.y));
 }
 
-TEST(Dropout, ThreadsGiveTheSameBits) {
+TYPED_TEST(Dropout, ThreadsGiveTheSameBits) {
   tests::Random random;
-  Case given(random, {3, 7, 50}, 0.1f);
-  Case alone = given;
-  {
-    const tests::Threads one(1);
-    alone.run();
+  for (const Shape& shape : {Shape{3, 7, 50}, Shape{1, 1, 1}, Shape{1, 13, 65}, Shape{5, 1, 131}}) {
+    Case<TypeParam> alone(random, shape, 0.1f);
+    Case<TypeParam> given = alone;
+    {
+      const tests::Threads one(1);
+      alone.run();
+    }
+    for (const int threads : {2, 3, 5}) {
+      const tests::Threads guard(threads);
+      given.y = poisoned<TypeParam>(shape);
+      given.run();
+      EXPECT_TRUE(same_bits(alone.y, given.y)) << to_string(shape) << " with " << threads << " threads";
+    }
   }
-  const tests::Threads two(2);
-  given.run();
-  EXPECT_TRUE(same_bits(alone.y, given.y));
 }
 
-TEST(Dropout, KeepsTheStatedShare) {
+TEST(DropoutBits, DoNotDependOnTheStorage) {
   tests::Random random;
   for (const float probability : {0.1f, 0.5f, 0.9f}) {
-    Case given(random, {4, 256, 256}, probability);
+    Case<float> full(random, {3, 5, 67}, probability);
+    Case<bf16> half(random, {3, 5, 67}, probability);
+    half.site = full.site;
+    half.samples = full.samples;
+    std::ranges::fill(full.x.values, 1.0f);
+    std::ranges::fill(half.x.values, 1.0f);
+    full.run();
+    half.run();
+    for (int64_t i = 0; i < full.y.size(); ++i) ASSERT_EQ(half.y[i] == 0, full.y[i] == 0) << i;
+  }
+}
+
+TYPED_TEST(Dropout, KeepsTheStatedShare) {
+  tests::Random random;
+  for (const float probability : {0.1f, 0.5f, 0.9f}) {
+    Case<TypeParam> given(random, {4, 256, 256}, probability);
     std::ranges::fill(given.x.values, 1.0f);
     given.run();
     double zeros = 0;
@@ -100,41 +127,43 @@ TEST(Dropout, KeepsTheStatedShare) {
   }
 }
 
-TEST(Dropout, SitesAndSeedsDiffer) {
+TYPED_TEST(Dropout, SitesAndSeedsDiffer) {
   tests::Random random;
-  Case given(random, {1, 4, 64}, 0.5f);
-  Case other_site = given;
+  Case<TypeParam> given(random, {1, 4, 64}, 0.5f);
+  Case<TypeParam> other_site = given;
   other_site.site.site ^= 1;
-  Case other_seed = given;
+  Case<TypeParam> other_seed = given;
   other_seed.site.seed ^= uint64_t{1} << 40;
-  for (Case* run : {&given, &other_site, &other_seed}) run->run();
+  for (Case<TypeParam>* run : {&given, &other_site, &other_seed}) run->run();
   EXPECT_FALSE(same_bits(given.y, other_site.y));
   EXPECT_FALSE(same_bits(given.y, other_seed.y));
 }
 
-TEST(Dropout, NotFiniteInputsShowEvenWhereDropped) {
+TYPED_TEST(Dropout, NotFiniteInputsShowEvenWhereDropped) {
   tests::Random random;
-  Case given(random, {1, 4, 64}, 0.5f);
+  Case<TypeParam> given(random, {1, 4, 64}, 0.5f);
   std::ranges::fill(given.x.values, INFINITY);
   given.run();
   for (const float value : given.y.values) EXPECT_FALSE(std::isfinite(value));
 }
 
-TEST(Dropout, DryCostsWhatCpuCosts) {
+TYPED_TEST(Dropout, DryCostsWhatCpuCosts) {
   tests::Random random;
   for (const float probability : {0.0f, 0.5f}) {
-    Case given(random, {2, 3, 7}, probability);
+    Case<TypeParam> given(random, {2, 3, 7}, probability);
     Stream cpu(Device::cpu);
     Stream dry(Device::dry);
     dropout(cpu, given.site, given.samples.view(), given.x.view(), given.y.view());
-    dropout(dry, given.site, tests::dry_view({2}, DType::i64), tests::dry_view({2, 3, 7}), tests::dry_view({2, 3, 7}));
-    tests::expect_cost(cpu, dry, {.op = "dropout", .flops = 2 * 3 * 7, .bytes = 8 * 2 * 3 * 7 + 8 * 2});
+    const View view = tests::dry_view({2, 3, 7}, dtype_of<TypeParam>);
+    dropout(dry, given.site, tests::dry_view({2}, DType::i64), view, view);
+    const auto s = static_cast<int64_t>(sizeof(TypeParam));
+    tests::expect_cost(cpu, dry, {.op = "dropout", .flops = 2 * 3 * 7, .bytes = 2 * s * 2 * 3 * 7 + 8 * 2});
   }
 }
 
-TEST(Dropout, WrongOperandsAreNamed) {
+TEST(DropoutOperands, WrongOnesAreNamed) {
   tests::Random random;
-  Case given(random, {2, 3, 7}, 0.5f);
+  Case<float> given(random, {2, 3, 7}, 0.5f);
   Stream stream(Device::cpu);
   const auto message = [&](const DropoutSite& site, ConstView samples, ConstView x) {
     return tests::error_message([&] { dropout(stream, site, samples, x, given.y.view()); });
@@ -145,6 +174,12 @@ TEST(Dropout, WrongOperandsAreNamed) {
             "dropout: x is (6, 7) fp32, expected 3 axes");
   EXPECT_EQ(message({.probability = 1}, given.samples.view(), given.x.view()),
             "dropout: probability is 1.000000, expected [0, 1)");
+  const Tensor<bf16> other({2, 3, 7});
+  EXPECT_EQ(message(given.site, given.samples.view(), other.view()),
+            "dropout: y is (2, 3, 7) fp32, expected (2, 3, 7) bf16");
+  const Tensor<int32_t> ids({2, 3, 7});
+  EXPECT_EQ(message(given.site, given.samples.view(), ids.view()),
+            "dropout: x is (2, 3, 7) i32, expected fp32 or bf16");
 }
 
 }  // namespace

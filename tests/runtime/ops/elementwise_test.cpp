@@ -12,31 +12,87 @@ using tests::poisoned;
 using tests::same_bits;
 using tests::Tensor;
 
-TEST(Fill, WritesBothDtypes) {
+template <typename T>
+class Add : public testing::Test {};
+using Storages = testing::Types<float, bf16>;
+TYPED_TEST_SUITE(Add, Storages);
+
+TEST(Cast, RoundsToNearestEvenAndWidensExactly) {
+  tests::Random random;
+  Stream stream(Device::cpu);
+  for (const Shape& shape : {Shape{1}, Shape{3, 5}, Shape{2, 3, 1000}}) {
+    Tensor<float> x = random.normals(shape);
+    x[0] = NAN;
+    x[x.size() / 2] = 1 + 0x1p-8f;  // a tie: goes to 1, which is even
+    Tensor<bf16> rounded = poisoned<bf16>(shape);
+    cast(stream, x.view(), rounded.view());
+    // Equal to the bit with the conversion that bf16_test holds against a search.
+    for (int64_t i = 0; i < x.size(); ++i) ASSERT_EQ(rounded[i].bits, bf16(x[i]).bits) << i;
+    Tensor<float> widened({shape});
+    cast(stream, rounded.view(), widened.view());
+    for (int64_t i = 0; i < x.size(); ++i) {
+      ASSERT_EQ(std::bit_cast<uint32_t>(widened[i]), uint32_t{rounded[i].bits} << 16) << i;
+    }
+  }
+}
+
+TEST(Cast, WithinOneStorageIsACopyToTheBit) {
+  tests::Random random;
+  Stream stream(Device::cpu);
+  Tensor<float> x = random.normals({4096 + 7});
+  Tensor<bf16> half = random.normals<bf16>({4096 + 7});
+  x[3] = std::bit_cast<float>(0x7f800001u);  // a signalling NaN: any arithmetic would quieten it
+  half[3] = std::bit_cast<bf16>(uint16_t{0x7f81});
+  Tensor<float> y = poisoned(x.shape);
+  Tensor<bf16> half_y = poisoned<bf16>(x.shape);
+  cast(stream, x.view(), y.view());
+  cast(stream, half.view(), half_y.view());
+  EXPECT_TRUE(same_bits(y, x));
+  EXPECT_TRUE(same_bits(half_y, half));
+}
+
+TEST(Cast, ThreadsGiveTheSameBits) {
+  tests::Random random;
+  Stream stream(Device::cpu);
+  const Tensor<float> x = random.normals({3 * 4096 + 5});
+  std::vector<Tensor<bf16>> outputs;
+  for (const int threads : {1, 2, 3, 5}) {
+    const tests::Threads guard(threads);
+    outputs.push_back(poisoned<bf16>(x.shape));
+    cast(stream, x.view(), outputs.back().view());
+    EXPECT_TRUE(same_bits(outputs.back(), outputs.front())) << threads;
+  }
+}
+
+TEST(Fill, WritesEveryDtype) {
   Stream stream(Device::cpu);
   for (const int64_t n : {1, 15, 4096 + 3, 10000}) {
+    Tensor<bf16> y16 = poisoned<bf16>({n});
     Tensor<float> y = poisoned({n});
     Tensor<double> y64({n}, NAN);
+    fill(stream, y16.view(), 0.1);
     fill(stream, y.view(), 0.1);
     fill(stream, y64.view(), 0.1);
+    EXPECT_EQ(y16.values, std::vector<bf16>(static_cast<size_t>(n), 0.1f));
     EXPECT_EQ(y.values, std::vector<float>(static_cast<size_t>(n), 0.1f));
     EXPECT_EQ(y64.values, std::vector<double>(static_cast<size_t>(n), 0.1));
   }
 }
 
-TEST(Add, IsTheRoundedSumAlsoInPlace) {
+TYPED_TEST(Add, IsTheRoundedSumAlsoInPlace) {
   tests::Random random;
   for (const Shape& shape : {Shape{1}, Shape{3, 5}, Shape{2, 3, 1000}}) {
-    Tensor<float> a = random.normals(shape);
-    Tensor<float> b = random.normals(shape);
-    Tensor<float> y = poisoned(shape);
+    Tensor<TypeParam> a = random.normals<TypeParam>(shape);
+    Tensor<TypeParam> b = random.normals<TypeParam>(shape);
+    Tensor<TypeParam> y = poisoned<TypeParam>(shape);
     Stream stream(Device::cpu);
     add(stream, a.view(), b.view(), y.view());
-    // One addition is rounded once, in float64 and then in fp32 alike: equal to the bit.
+    // One addition is rounded to fp32, in float64 and then in fp32 alike, and then to the storage: equal to the bit.
     for (int64_t i = 0; i < y.size(); ++i) {
-      EXPECT_EQ(y[i], static_cast<float>(static_cast<double>(a[i]) + static_cast<double>(b[i])));
+      const TypeParam expected = static_cast<float>(static_cast<double>(a[i]) + static_cast<double>(b[i]));
+      EXPECT_EQ(y[i], expected);
     }
-    Tensor<float> left = a;
+    Tensor<TypeParam> left = a;
     add(stream, left.view(), b.view(), left.view());
     EXPECT_TRUE(same_bits(left, y));
     add(stream, a.view(), b.view(), b.view());
@@ -120,14 +176,16 @@ TEST(FillNormal, FollowsTheCounterLayout) {
 }
 
 TEST(FillNormal, SplitsAndThreadsGiveTheSameBits) {
-  const int64_t n = 1003;
-  Tensor<float> whole({n});
-  {
-    const tests::Threads one(1);
-    whole = normals(kSource, 5, n);
+  for (const int64_t n : {1, 63, 65, 1003, 10007}) {
+    std::vector<Tensor<float>> outputs;
+    for (const int threads : {1, 2, 3, 5}) {
+      const tests::Threads guard(threads);
+      outputs.push_back(normals(kSource, 5, n));
+      EXPECT_TRUE(same_bits(outputs.back(), outputs.front())) << n << " with " << threads << " threads";
+    }
   }
-  const tests::Threads two(2);
-  EXPECT_TRUE(same_bits(normals(kSource, 5, n), whole));
+  const int64_t n = 1003;
+  const Tensor<float> whole = normals(kSource, 5, n);
   for (const int64_t cut : {1, 2, 63, 64, 500, 1002}) {
     Tensor<float> parts = normals(kSource, 5, cut);
     const Tensor<float> rest = normals(kSource, 5 + cut, n - cut);
@@ -223,6 +281,9 @@ TEST(Elementwise, DryCostsWhatCpuCosts) {
   };
   run(cpu, x.view(), total.view());
   run(dry, tests::dry_view({n}), tests::dry_view({1}, DType::fp64));
+  Tensor<bf16> half({n});
+  for (Stream* stream : {&cpu, &dry}) cast(*stream, x.view(), half.view());
+  tests::expect_cost(cpu, dry, {.op = "cast", .flops = 0, .bytes = (4 + 2) * n});
   tests::expect_cost(cpu, dry, {.op = "fill", .flops = 0, .bytes = 4 * n});
   tests::expect_cost(cpu, dry, {.op = "add", .flops = n, .bytes = 12 * n});
   tests::expect_cost(cpu, dry, {.op = "add_sum_of_squares", .flops = 2 * n, .bytes = 4 * n + 16});
@@ -232,12 +293,38 @@ TEST(Elementwise, DryCostsWhatCpuCosts) {
   tests::expect_cost(cpu, dry, {.op = "copy_from_host", .flops = 0, .bytes = 8 * n});
 }
 
+TEST(Elementwise, Bf16CostsHalfTheBytes) {
+  const int64_t n = 21;
+  Tensor<bf16> x({n});
+  Stream cpu(Device::cpu);
+  Stream dry(Device::dry);
+  const auto run = [](Stream& stream, View y) {
+    fill(stream, y, 1);
+    add(stream, y, y, y);
+    cast(stream, y, y);
+  };
+  run(cpu, x.view());
+  run(dry, tests::dry_view({n}, DType::bf16));
+  tests::expect_cost(cpu, dry, {.op = "fill", .flops = 0, .bytes = 2 * n});
+  tests::expect_cost(cpu, dry, {.op = "add", .flops = n, .bytes = 6 * n});
+  tests::expect_cost(cpu, dry, {.op = "cast", .flops = 0, .bytes = 4 * n});
+}
+
 TEST(Elementwise, WrongOperandsAreNamed) {
   Tensor<float> x({21});
   Tensor<int32_t> ids({21});
   std::vector<double> host(2);
   Stream stream(Device::cpu);
-  EXPECT_EQ(tests::error_message([&] { fill(stream, ids.view(), 1); }), "fill: y is (21) i32, expected (21) fp32");
+  Tensor<bf16> half({21});
+  EXPECT_EQ(tests::error_message([&] { fill(stream, ids.view(), 1); }), "fill: y is (21) i32, expected fp32 or bf16");
+  EXPECT_EQ(tests::error_message([&] { cast(stream, x.view(), ids.view()); }),
+            "cast: y is (21) i32, expected fp32 or bf16");
+  EXPECT_EQ(tests::error_message([&] { cast(stream, ids.view(), x.view()); }),
+            "cast: x is (21) i32, expected fp32 or bf16");
+  EXPECT_EQ(tests::error_message([&] { cast(stream, x.view(), half.view().rows(0, 20)); }),
+            "cast: y is (20) bf16, expected (21) bf16");
+  EXPECT_EQ(tests::error_message([&] { add(stream, half.view(), x.view(), half.view()); }),
+            "add: b is (21) fp32, expected (21) bf16");
   EXPECT_EQ(tests::error_message([&] { add(stream, x.view(), x.view().rows(0, 20), x.view()); }),
             "add: b is (20) fp32, expected (21) fp32");
   EXPECT_EQ(tests::error_message([&] { add_sum_of_squares(stream, x.view(), x.view()); }),
