@@ -36,8 +36,9 @@ void attention_forward(Stream& stream, const AttentionShape& shape, ConstView qk
   constexpr std::string_view kOp = "attention_forward";
   check_shape(kOp, shape);
   const auto [B, T, H, K, D] = shape;
-  check_operand(kOp, "qkv", qkv, DType::fp32, {B * T, (H + 2 * K) * D});
-  check_operand(kOp, "y", y, DType::fp32, {B * T, H * D});
+  const DType storage = storage_of(kOp, "qkv", qkv);
+  check_operand(kOp, "qkv", qkv, storage, {B * T, (H + 2 * K) * D});
+  check_operand(kOp, "y", y, storage, {B * T, H * D});
   check_operand(kOp, "log_sum_exp", log_sum_exp, DType::fp32, {B, H, T});
 
   const ArenaFrame frame(scratch);
@@ -57,11 +58,12 @@ void attention_backward(Stream& stream, const AttentionShape& shape, const Atten
   constexpr std::string_view kOp = "attention_backward";
   check_shape(kOp, shape);
   const auto [B, T, H, K, D] = shape;
-  check_operand(kOp, "qkv", args.qkv, DType::fp32, {B * T, (H + 2 * K) * D});
-  check_operand(kOp, "y", args.y, DType::fp32, {B * T, H * D});
+  const DType storage = storage_of(kOp, "qkv", args.qkv);
+  check_operand(kOp, "qkv", args.qkv, storage, {B * T, (H + 2 * K) * D});
+  check_operand(kOp, "y", args.y, storage, {B * T, H * D});
   check_operand(kOp, "log_sum_exp", args.log_sum_exp, DType::fp32, {B, H, T});
-  check_operand(kOp, "dy", args.dy, DType::fp32, {B * T, H * D});
-  check_operand(kOp, "dqkv", args.dqkv, DType::fp32, {B * T, (H + 2 * K) * D});
+  check_operand(kOp, "dy", args.dy, storage, {B * T, H * D});
+  check_operand(kOp, "dqkv", args.dqkv, storage, {B * T, (H + 2 * K) * D});
 
   const ArenaFrame frame(scratch);
   const View tiles = thread_scratch(scratch, cpu::attention_backward_scratch(shape));
@@ -83,11 +85,12 @@ void cached_attention(Stream& stream, const AttentionShape& shape, const CachedA
   constexpr std::string_view kOp = "cached_attention";
   check_shape(kOp, shape);
   const auto [B, T, H, K, D] = shape;
-  check_operand(kOp, "qkv", args.qkv, DType::fp32, {B * T, (H + 2 * K) * D});
-  check_operand(kOp, "y", args.y, DType::fp32, {B * T, H * D});
+  const DType storage = storage_of(kOp, "qkv", args.qkv);
+  check_operand(kOp, "qkv", args.qkv, storage, {B * T, (H + 2 * K) * D});
+  check_operand(kOp, "y", args.y, storage, {B * T, H * D});
   const int64_t T_max = args.key_cache.shape.rank() == 4 ? args.key_cache.shape[1] : args.past + T;
-  check_operand(kOp, "key_cache", args.key_cache, DType::fp32, {B, T_max, K, D});
-  check_operand(kOp, "value_cache", args.value_cache, DType::fp32, {B, T_max, K, D});
+  check_operand(kOp, "key_cache", args.key_cache, storage, {B, T_max, K, D});
+  check_operand(kOp, "value_cache", args.value_cache, storage, {B, T_max, K, D});
   if (args.past < 0 || args.past + T > T_max) {
     throw Error(ErrorKind::internal, std::string(kOp) + ": " + std::to_string(T) + " tokens after " +
                                          std::to_string(args.past) + " do not fit a cache of " + std::to_string(T_max));
@@ -96,7 +99,7 @@ void cached_attention(Stream& stream, const AttentionShape& shape, const CachedA
   const ArenaFrame frame(scratch);
   const View tiles = thread_scratch(scratch, cpu::attention_forward_scratch(shape));
   // Reads the cached part of both caches once, writes the new part.
-  const int64_t cache_bytes = 2 * B * (args.past + T) * K * D * size_bytes(DType::fp32);
+  const int64_t cache_bytes = 2 * B * (args.past + T) * K * D * size_bytes(storage);
   const OpScope scope = stream.dispatch({.op = kOp,
                                          .flops = 4 * B * H * D * (T * args.past + T * (T + 1) / 2),
                                          .bytes = args.qkv.bytes() + args.y.bytes() + cache_bytes});

@@ -48,11 +48,11 @@ struct Tiles {
 
 /// One key/value head of one sequence, and the query heads that share it.
 struct Group {
-  const float* qkv = nullptr;  ///< of the sequence, as are the next ones
-  const float* y = nullptr;
-  const float* dy = nullptr;
+  ConstView qkv;  ///< of the sequence, as are the next ones
+  ConstView y;
+  ConstView dy;
   const float* log_sum_exp = nullptr;  ///< (H, T)
-  float* dqkv = nullptr;
+  View dqkv;
   int64_t kv_head = 0;
 };
 
@@ -73,9 +73,9 @@ void Backward::pack_group(const Group& group) const {
   const auto [B, T, H, K, D] = shape;
   const int64_t padded_rows = round_up(T, kTileRows);
   const PackedRows sizes{.rows = T, .D = D, .padded_rows = padded_rows, .padded_columns = width};
-  const float* keys = group.qkv + (H + group.kv_head) * D;
-  pack_rows({keys, row}, sizes, tiles.keys);
-  pack_rows({keys + K * D, row}, sizes, tiles.values);
+  const int64_t keys = (H + group.kv_head) * D;
+  pack_rows({group.qkv, keys, row}, sizes, tiles.keys);
+  pack_rows({group.qkv, keys + K * D, row}, sizes, tiles.values);
   std::fill_n(tiles.keys_gradient, padded_rows * width, 0.0f);
   std::fill_n(tiles.values_gradient, padded_rows * width, 0.0f);
 }
@@ -85,9 +85,9 @@ void Backward::pack_queries(const Group& group, int64_t head, int64_t begin, int
   const int64_t D = shape.D;
   const int64_t y_row = shape.H * D;
   const float scale = 1.0f / std::sqrt(static_cast<float>(D));
-  const HeadRows q{group.qkv + begin * row + head * D, row};
-  const HeadRows y{group.y + begin * y_row + head * D, y_row};
-  const HeadRows dy{group.dy + begin * y_row + head * D, y_row};
+  const HeadRows q{group.qkv, begin * row + head * D, row};
+  const HeadRows y{group.y, begin * y_row + head * D, y_row};
+  const HeadRows dy{group.dy, begin * y_row + head * D, y_row};
   pack_rows(q, {.rows = queries, .D = D, .padded_rows = kTile, .padded_columns = width, .scale = scale}, tiles.queries);
   pack_rows(dy, {.rows = queries, .D = D, .padded_rows = kTile, .padded_columns = width}, tiles.dy);
   pack_transposed(q, queries, D, scale, tiles.queries_transposed);
@@ -160,11 +160,10 @@ void Backward::visit_keys(int64_t query_begin, int64_t padded_queries, int64_t k
 
 void Backward::write_keys(const Group& group) const {
   const auto [B, T, H, K, D] = shape;
-  float* keys = group.dqkv + (H + group.kv_head) * D;
-  for (int64_t t = 0; t < T; ++t) {
-    std::copy_n(tiles.keys_gradient + t * width, D, keys + t * row);
-    std::copy_n(tiles.values_gradient + t * width, D, keys + K * D + t * row);
-  }
+  const int64_t keys = (H + group.kv_head) * D;
+  const PackedRows sizes{.rows = T, .D = D, .padded_columns = width};
+  store_rows(tiles.keys_gradient, sizes, {group.dqkv, keys, row});
+  store_rows(tiles.values_gradient, sizes, {group.dqkv, keys + K * D, row});
 }
 
 void Backward::run(const Group& group) const {
@@ -178,11 +177,8 @@ void Backward::run(const Group& group) const {
       for (int64_t key_begin = 0; key_begin < begin + queries; key_begin += kTile) {
         visit_keys(begin, round_up(queries, kTileColumns), key_begin, std::min(kTile, T - key_begin));
       }
-      for (int64_t i = 0; i < queries; ++i) {
-        pack_rows({tiles.queries_gradient + i * width, width},
-                  {.rows = 1, .D = D, .padded_rows = 1, .padded_columns = D, .scale = scale},
-                  group.dqkv + (begin + i) * row + head * D);
-      }
+      store_rows(tiles.queries_gradient, {.rows = queries, .D = D, .padded_columns = width, .scale = scale},
+                 {group.dqkv, begin * row + head * D, row});
     }
   }
   write_keys(group);
@@ -204,16 +200,15 @@ void attention_backward(const AttentionShape& shape, const AttentionBackward& ar
   for (int64_t item = 0; item < shape.B * shape.K; ++item) {
     const int64_t b = item / shape.K;
     const int64_t token = b * shape.T;
-    const int64_t y_begin = token * shape.H * shape.D;
     const Backward backward{.shape = shape,
                             .row = row,
                             .width = round_up(shape.D, kTileColumns),
                             .tiles = Tiles(scratch_data + omp_get_thread_num() * scratch_row, shape.T, shape.D)};
-    backward.run({.qkv = args.qkv.as<float>() + token * row,
-                  .y = args.y.as<float>() + y_begin,
-                  .dy = args.dy.as<float>() + y_begin,
+    backward.run({.qkv = args.qkv.rows(token, shape.T),
+                  .y = args.y.rows(token, shape.T),
+                  .dy = args.dy.rows(token, shape.T),
                   .log_sum_exp = args.log_sum_exp.as<float>() + token * shape.H,
-                  .dqkv = args.dqkv.as<float>() + token * row,
+                  .dqkv = args.dqkv.rows(token, shape.T),
                   .kv_head = item % shape.K});
   }
 }

@@ -7,6 +7,7 @@
 #include <omp.h>
 
 #include "runtime/ops/attention_tiles_cpu.h"
+#include "runtime/ops/check.h"
 #include "runtime/ops/tile_product_cpu.h"
 
 namespace trireme::runtime::cpu {
@@ -20,8 +21,7 @@ struct Head {
   HeadRows queries;
   HeadRows keys;
   HeadRows values;
-  float* y = nullptr;
-  int64_t y_row = 0;
+  StoredRows y;
   float* log_sum_exp = nullptr;  ///< null: not wanted
   int64_t T = 0;
   int64_t past = 0;
@@ -50,8 +50,10 @@ struct Tiles {
   }
 };
 
-HeadRows from_row(HeadRows rows, int64_t first) {
-  return {rows.data + first * rows.row, rows.row};
+template <typename Rows>
+Rows from_row(Rows rows, int64_t first) {
+  rows.begin += first * rows.row;
+  return rows;
 }
 
 /// One step of the online softmax: keys and values [key_begin, key_begin + keys) for the packed queries.
@@ -110,14 +112,13 @@ void attend_tile(const Head& head, int64_t begin, const Tiles& tiles) {
         {.scores = tiles.scores, .keys = keys, .queries = padded_queries, .diagonal = first_position - key_begin});
   }
 
+  const SoftmaxState& softmax = tiles.softmax;
+  for (int64_t i = 0; i < queries; ++i) softmax.shrink[i] = 1.0f / softmax.sum[i];
+  scale_rows(softmax.shrink, queries, width, tiles.outputs);
+  store_rows(tiles.outputs, {.rows = queries, .D = D, .padded_columns = width}, from_row(head.y, begin));
+  if (head.log_sum_exp == nullptr) return;
   for (int64_t i = 0; i < queries; ++i) {
-    const float scale = 1.0f / tiles.softmax.sum[i];
-    pack_rows({tiles.outputs + i * width, width},
-              {.rows = 1, .D = D, .padded_rows = 1, .padded_columns = D, .scale = scale},
-              head.y + (begin + i) * head.y_row);
-    if (head.log_sum_exp != nullptr) {
-      head.log_sum_exp[begin + i] = tiles.softmax.largest[i] + std::log(tiles.softmax.sum[i]);
-    }
+    head.log_sum_exp[begin + i] = softmax.largest[i] + std::log(softmax.sum[i]);
   }
 }
 
@@ -138,15 +139,15 @@ void attend_all(const AttentionShape& shape, View scratch, const MakeHead& make_
 }
 
 /// Keys and values of the new tokens go behind the `past` ones.
+template <typename T>
 void append_to_caches(const AttentionShape& shape, const CachedAttention& args) {
-  const auto [B, T, H, K, D] = shape;
+  const auto [B, tokens, H, K, D] = shape;
   const int64_t T_max = args.key_cache.shape[1];
-  const float* qkv = args.qkv.as<float>();
-  float* key_cache = args.key_cache.as<float>();
-  float* value_cache = args.value_cache.as<float>();
+  T* key_cache = args.key_cache.as<T>();
+  T* value_cache = args.value_cache.as<T>();
   for (int64_t b = 0; b < B; ++b) {
-    for (int64_t t = 0; t < T; ++t) {
-      const float* keys = qkv + (b * T + t) * (H + 2 * K) * D + H * D;
+    for (int64_t t = 0; t < tokens; ++t) {
+      const T* keys = args.qkv.as<T>() + (b * tokens + t) * (H + 2 * K) * D + H * D;
       const int64_t to = (b * T_max + args.past + t) * K * D;
       std::copy_n(keys, K * D, key_cache + to);
       std::copy_n(keys + K * D, K * D, value_cache + to);
@@ -154,15 +155,17 @@ void append_to_caches(const AttentionShape& shape, const CachedAttention& args) 
   }
 }
 
-void attend_rows(const AttentionShape& shape, const Head& head) {
-  for (int64_t t = 0; t < shape.T; ++t) {
-    attend_row({.query = head.queries.data + t * head.queries.row,
+/// scratch (D): a row of y before it is stored.
+void attend_rows(const Head& head, float* scratch) {
+  for (int64_t t = 0; t < head.T; ++t) {
+    attend_row({.query = from_row(head.queries, t),
                 .keys = head.keys,
                 .values = head.values,
                 .count = head.past + t + 1,
-                .D = shape.D,
-                .scale = 1.0f / std::sqrt(static_cast<float>(shape.D))},
-               head.y + t * head.y_row);
+                .D = head.D,
+                .scale = 1.0f / std::sqrt(static_cast<float>(head.D))},
+               scratch);
+    store_rows(scratch, {.rows = 1, .D = head.D}, from_row(head.y, t));
   }
 }
 
@@ -179,18 +182,14 @@ void attention_forward(const AttentionShape& shape, ConstView qkv, View y, View 
   const int64_t K = shape.K;
   const int64_t D = shape.D;
   const int64_t row = (H + 2 * K) * D;
-  const float* qkv_data = qkv.as<float>();
-  float* y_data = y.as<float>();
-  float* lse_data = log_sum_exp.as<float>();
   attend_all(shape, scratch, [=](int64_t b, int64_t h) {
-    const float* sequence = qkv_data + b * T * row;
+    const int64_t sequence = b * T * row;
     const int64_t kv_head = h / (H / K);
-    return Head{.queries = {sequence + h * D, row},
-                .keys = {sequence + (H + kv_head) * D, row},
-                .values = {sequence + (H + K + kv_head) * D, row},
-                .y = y_data + b * T * H * D + h * D,
-                .y_row = H * D,
-                .log_sum_exp = lse_data + (b * H + h) * T,
+    return Head{.queries = {qkv, sequence + h * D, row},
+                .keys = {qkv, sequence + (H + kv_head) * D, row},
+                .values = {qkv, sequence + (H + K + kv_head) * D, row},
+                .y = {y, b * T * H * D + h * D, H * D},
+                .log_sum_exp = log_sum_exp.as<float>() + (b * H + h) * T,
                 .T = T,
                 .past = 0,
                 .D = D};
@@ -204,19 +203,16 @@ void cached_attention(const AttentionShape& shape, const CachedAttention& args, 
   const int64_t D = shape.D;
   const int64_t row = (H + 2 * K) * D;
   const int64_t T_max = args.key_cache.shape[1];
-  append_to_caches(shape, args);
+  with_storage(args.qkv.dtype, [&](auto zero) { append_to_caches<decltype(zero)>(shape, args); });
 
-  const auto make_head = [=, qkv = args.qkv.as<float>(), keys = args.key_cache.as<float>(),
-                          values = args.value_cache.as<float>(), y = args.y.as<float>(),
-                          past = args.past](int64_t b, int64_t h) {
+  const auto make_head = [&](int64_t b, int64_t h) {
     const int64_t cache_begin = b * T_max * K * D + h / (H / K) * D;
-    return Head{.queries = {qkv + b * T * row + h * D, row},
-                .keys = {keys + cache_begin, K * D},
-                .values = {values + cache_begin, K * D},
-                .y = y + b * T * H * D + h * D,
-                .y_row = H * D,
+    return Head{.queries = {args.qkv, b * T * row + h * D, row},
+                .keys = {args.key_cache, cache_begin, K * D},
+                .values = {args.value_cache, cache_begin, K * D},
+                .y = {args.y, b * T * H * D + h * D, H * D},
                 .T = T,
-                .past = past,
+                .past = args.past,
                 .D = D};
   };
   if (T >= kFewTokens) {
@@ -225,7 +221,9 @@ void cached_attention(const AttentionShape& shape, const CachedAttention& args, 
   }
   const int64_t heads = shape.B * H;
 #pragma omp parallel for schedule(static) if (heads > 1 && heads * args.past * D > 1 << 14)
-  for (int64_t item = 0; item < heads; ++item) attend_rows(shape, make_head(item / H, item % H));
+  for (int64_t item = 0; item < heads; ++item) {
+    attend_rows(make_head(item / H, item % H), scratch.as<float>() + omp_get_thread_num() * scratch.shape[1]);
+  }
 }
 
 }  // namespace trireme::runtime::cpu

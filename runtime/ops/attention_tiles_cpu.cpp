@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "runtime/ops/check.h"
 #include "runtime/ops/fast_exp.h"
 #include "runtime/ops/tile_product_cpu.h"
 #include "runtime/simd.h"
@@ -35,24 +36,113 @@ struct KeyRange {
   }
 }
 
-}  // namespace
+template <typename T>
+[[gnu::always_inline]] inline const T* first_of(const HeadRows& rows) {
+  return rows.tensor.as<T>() + rows.begin;
+}
 
-TRIREME_SIMD void pack_rows(HeadRows from, const PackedRows& sizes, float* to) {
+template <typename T>
+TRIREME_SIMD void pack(const T* from, int64_t from_row, const PackedRows& sizes, float* to) {
   for (int64_t i = 0; i < sizes.rows; ++i) {
     float* row = to + i * sizes.padded_columns;
-    const float* source = from.data + i * from.row;
+    const T* source = from + i * from_row;
     for (int64_t d = 0; d < sizes.D; ++d) row[d] = sizes.scale * source[d];
     for (int64_t d = sizes.D; d < sizes.padded_columns; ++d) row[d] = 0.0f;
   }
   std::fill(to + sizes.rows * sizes.padded_columns, to + sizes.padded_rows * sizes.padded_columns, 0.0f);
 }
 
-TRIREME_SIMD void pack_transposed(HeadRows from, int64_t rows, int64_t D, float scale, float* to) {
-  for (int64_t d = 0; d < D; ++d) {
-    float* column = to + d * kAttentionTile;
-    for (int64_t i = 0; i < rows; ++i) column[i] = scale * from.data[i * from.row + d];
-    for (int64_t i = rows; i < kAttentionTile; ++i) column[i] = 0.0f;
+template <typename T>
+TRIREME_SIMD void store(const float* from, const PackedRows& sizes, T* to, int64_t to_row) {
+  for (int64_t i = 0; i < sizes.rows; ++i) {
+    const float* source = from + i * sizes.padded_columns;
+    T* row = to + i * to_row;
+    for (int64_t d = 0; d < sizes.D; ++d) row[d] = sizes.scale * source[d];
   }
+}
+
+template <typename T>
+TRIREME_SIMD void transpose(const T* from, int64_t from_row, const PackedRows& sizes, float* to) {
+  for (int64_t d = 0; d < sizes.D; ++d) {
+    float* column = to + d * kAttentionTile;
+    for (int64_t i = 0; i < sizes.rows; ++i) column[i] = sizes.scale * from[i * from_row + d];
+    for (int64_t i = sizes.rows; i < kAttentionTile; ++i) column[i] = 0.0f;
+  }
+}
+
+template <typename T>
+TRIREME_SIMD void dots(const HeadRows& a, const HeadRows& b, int64_t rows, int64_t D, float* delta) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const T* left = first_of<T>(a) + i * a.row;
+    const T* right = first_of<T>(b) + i * b.row;
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t d = 0; d < D; ++d) sum += left[d] * right[d];
+    delta[i] = sum;
+  }
+}
+
+template <typename T>
+TRIREME_SIMD void attend(const QueryRow& row, float* y) {
+  const T* query = first_of<T>(row.query);
+  const T* keys = first_of<T>(row.keys);
+  const T* values = first_of<T>(row.values);
+  float largest = -std::numeric_limits<float>::infinity();
+  float total = 0.0f;
+  for (int64_t d = 0; d < row.D; ++d) y[d] = 0.0f;
+  for (int64_t begin = 0; begin < row.count; begin += kAttentionTile) {
+    const int64_t count = std::min(kAttentionTile, row.count - begin);
+    float weights[kAttentionTile];
+    const float before = largest;
+    for (int64_t j = 0; j < count; ++j) {
+      const T* key = keys + (begin + j) * row.keys.row;
+      float dot = 0.0f;
+#pragma omp simd reduction(+ : dot)
+      for (int64_t d = 0; d < row.D; ++d) dot += query[d] * key[d];
+      weights[j] = row.scale * dot;
+      largest = std::max(largest, weights[j]);
+    }
+    float sum = 0.0f;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < count; ++j) {
+      weights[j] = fast_exp(weights[j] - largest);
+      sum += weights[j];
+    }
+    const float shrink = fast_exp(before - largest);
+    total = total * shrink + sum;
+    for (int64_t d = 0; d < row.D; ++d) y[d] *= shrink;
+    for (int64_t j = 0; j < count; ++j) {
+      const T* value = values + (begin + j) * row.values.row;
+      const float weight = weights[j];
+#pragma omp simd
+      for (int64_t d = 0; d < row.D; ++d) y[d] += weight * value[d];
+    }
+  }
+  for (int64_t d = 0; d < row.D; ++d) y[d] /= total;
+}
+
+}  // namespace
+
+void pack_rows(const HeadRows& from, const PackedRows& sizes, float* to) {
+  with_storage(from.tensor.dtype, [&](auto zero) { pack(first_of<decltype(zero)>(from), from.row, sizes, to); });
+}
+
+void store_rows(const float* from, const PackedRows& sizes, const StoredRows& to) {
+  with_storage(to.tensor.dtype,
+               [&](auto zero) { store(from, sizes, to.tensor.as<decltype(zero)>() + to.begin, to.row); });
+}
+
+void pack_transposed(const HeadRows& from, int64_t rows, int64_t D, float scale, float* to) {
+  const PackedRows sizes{.rows = rows, .D = D, .scale = scale};
+  with_storage(from.tensor.dtype, [&](auto zero) { transpose(first_of<decltype(zero)>(from), from.row, sizes, to); });
+}
+
+void row_dots(const HeadRows& a, const HeadRows& b, int64_t rows, int64_t D, float* delta) {
+  with_storage(a.tensor.dtype, [&](auto zero) { dots<decltype(zero)>(a, b, rows, D, delta); });
+}
+
+void attend_row(const QueryRow& row, float* y) {
+  with_storage(row.query.tensor.dtype, [&](auto zero) { attend<decltype(zero)>(row, y); });
 }
 
 TRIREME_SIMD void online_softmax(const ScoreTile& tile, const SoftmaxState& state) {
@@ -122,52 +212,6 @@ TRIREME_SIMD void scale_rows(const float* factor, int64_t rows, int64_t columns,
 #pragma omp simd
     for (int64_t d = 0; d < columns; ++d) row[d] *= by;
   }
-}
-
-TRIREME_SIMD void row_dots(HeadRows a, HeadRows b, int64_t rows, int64_t D, float* delta) {
-  for (int64_t i = 0; i < rows; ++i) {
-    const float* left = a.data + i * a.row;
-    const float* right = b.data + i * b.row;
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t d = 0; d < D; ++d) sum += left[d] * right[d];
-    delta[i] = sum;
-  }
-}
-
-TRIREME_SIMD void attend_row(const QueryRow& row, float* y) {
-  float largest = -std::numeric_limits<float>::infinity();
-  float total = 0.0f;
-  for (int64_t d = 0; d < row.D; ++d) y[d] = 0.0f;
-  for (int64_t begin = 0; begin < row.count; begin += kAttentionTile) {
-    const int64_t count = std::min(kAttentionTile, row.count - begin);
-    float weights[kAttentionTile];
-    const float before = largest;
-    for (int64_t j = 0; j < count; ++j) {
-      const float* key = row.keys.data + (begin + j) * row.keys.row;
-      float dot = 0.0f;
-#pragma omp simd reduction(+ : dot)
-      for (int64_t d = 0; d < row.D; ++d) dot += row.query[d] * key[d];
-      weights[j] = row.scale * dot;
-      largest = std::max(largest, weights[j]);
-    }
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < count; ++j) {
-      weights[j] = fast_exp(weights[j] - largest);
-      sum += weights[j];
-    }
-    const float shrink = fast_exp(before - largest);
-    total = total * shrink + sum;
-    for (int64_t d = 0; d < row.D; ++d) y[d] *= shrink;
-    for (int64_t j = 0; j < count; ++j) {
-      const float* value = row.values.data + (begin + j) * row.values.row;
-      const float weight = weights[j];
-#pragma omp simd
-      for (int64_t d = 0; d < row.D; ++d) y[d] += weight * value[d];
-    }
-  }
-  for (int64_t d = 0; d < row.D; ++d) y[d] /= total;
 }
 
 }  // namespace trireme::runtime::cpu

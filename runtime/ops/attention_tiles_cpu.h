@@ -1,21 +1,30 @@
 // The parts of attention that are not products, on one tile of kAttentionTile queries and keys: packing, the online
-// softmax step, the gradient of the scores. Scores are held transposed, (key, query): a vector is 16 queries, so that
+// softmax step, the gradient of the scores. Tiles are fp32; only packing and storing know that tensors may be bf16.
+// Scores are held transposed, (key, query): a vector is 16 queries, so that
 // maximum and sum over keys need no horizontal steps.
 #pragma once
 
 #include <cstdint>
 
+#include "runtime/view.h"
+
 namespace trireme::runtime::cpu {
 
 inline constexpr int64_t kAttentionTile = 64;
 
-/// Rows of a head inside a wider tensor.
+/// Rows of a head inside a wider tensor, fp32 or bf16.
 struct HeadRows {
-  const float* data = nullptr;
-  int64_t row = 0;  ///< elements from one token to the next
+  ConstView tensor;
+  int64_t begin = 0;  ///< element of the tensor where the first row begins
+  int64_t row = 0;    ///< elements from one token to the next
+};
+struct StoredRows {
+  View tensor;
+  int64_t begin = 0;
+  int64_t row = 0;
 };
 
-/// to (padded_rows, padded_columns) = scale * the first `rows` rows of D elements; the rest of `to` becomes 0.
+/// Sizes of a packed tile (padded_rows, padded_columns) that holds scale * `rows` rows of D elements.
 struct PackedRows {
   int64_t rows = 0;
   int64_t D = 0;
@@ -23,10 +32,13 @@ struct PackedRows {
   int64_t padded_columns = 0;
   float scale = 1;
 };
-void pack_rows(HeadRows from, const PackedRows& sizes, float* to);
+/// The rest of `to` becomes 0.
+void pack_rows(const HeadRows& from, const PackedRows& sizes, float* to);
+/// The other way: `to` = scale * the rows of the tile, rounded to its storage; the padding is left out.
+void store_rows(const float* from, const PackedRows& sizes, const StoredRows& to);
 
 /// to (D, kAttentionTile) = scale * transpose of the first `rows` rows; columns from `rows` on become 0.
-void pack_transposed(HeadRows from, int64_t rows, int64_t D, float scale, float* to);
+void pack_transposed(const HeadRows& from, int64_t rows, int64_t D, float scale, float* to);
 
 /// scores (keys, kAttentionTile) of queries in columns. Query i may see key j when j <= i + diagonal.
 struct ScoreTile {
@@ -56,12 +68,12 @@ void score_gradient(const ScoreTile& probabilities, const float* delta, float* g
 void scale_rows(const float* factor, int64_t rows, int64_t columns, float* values);
 
 /// delta[i] = dot product of row i of a and of b, for rows of D elements.
-void row_dots(HeadRows a, HeadRows b, int64_t rows, int64_t D, float* delta);
+void row_dots(const HeadRows& a, const HeadRows& b, int64_t rows, int64_t D, float* delta);
 
-/// One query over `keys` keys, for the few tokens of a decoding step: y = softmax(scale q k^T) v, with a block of
-/// scores on the stack.
+/// One query over `count` keys, for the few tokens of a decoding step: y (D) = softmax(scale q k^T) v in fp32, with a
+/// block of scores on the stack.
 struct QueryRow {
-  const float* query = nullptr;
+  HeadRows query;
   HeadRows keys;
   HeadRows values;
   int64_t count = 0;
