@@ -13,16 +13,18 @@ void embedding_forward(Stream& stream, const EmbeddingForward& args) {
   const int64_t V = args.token_table.shape[0];
   const int64_t C = args.token_table.shape[1];
   const bool with_positions = !args.position_table.absent();
+  const DType storage = storage_of(op, "token_table", args.token_table);
   check_operand(op, "tokens", args.tokens, DType::i32, {N});
-  check_operand(op, "token_table", args.token_table, DType::fp32, {V, C});
+  check_operand(op, "token_table", args.token_table, storage, {V, C});
   if (with_positions) {
     check_rank(op, "position_table", args.position_table, 2);
     check_operand(op, "positions", args.positions, DType::i32, {N});
-    check_operand(op, "position_table", args.position_table, DType::fp32, {args.position_table.shape[0], C});
+    check_operand(op, "position_table", args.position_table, storage, {args.position_table.shape[0], C});
   }
-  check_operand(op, "y", args.y, DType::fp32, {N, C});
+  check_operand(op, "y", args.y, storage, {N, C});
 
-  const int64_t bytes = with_positions ? 4 * (2 * N + 3 * N * C) : 4 * (N + 2 * N * C);
+  const int64_t tables = with_positions ? 2 : 1;
+  const int64_t bytes = 4 * tables * N + (tables + 1) * size_bytes(storage) * N * C;
   const OpScope scope = stream.dispatch({.op = op, .flops = with_positions ? N * C : 0, .bytes = bytes});
   switch (stream.device()) {
     case Device::cpu:
@@ -48,11 +50,12 @@ void embedding_backward(Stream& stream, const EmbeddingBackward& args) {
     check_operand(op, "positions", args.positions, DType::i32, {N});
     check_operand(op, "dposition_table", args.dposition_table, DType::fp32, {args.dposition_table.shape[0], C});
   }
-  check_operand(op, "dy", args.dy, DType::fp32, {N, C});
+  const DType storage = storage_of(op, "dy", args.dy);
+  check_operand(op, "dy", args.dy, storage, {N, C});
 
   const int64_t tables = with_positions ? 2 : 1;
-  const OpScope scope =
-      stream.dispatch({.op = op, .flops = tables * N * C, .bytes = 4 * (tables * N + N * C + tables * 2 * N * C)});
+  const int64_t bytes = 4 * tables * N + size_bytes(storage) * N * C + 8 * tables * N * C;
+  const OpScope scope = stream.dispatch({.op = op, .flops = tables * N * C, .bytes = bytes});
   switch (stream.device()) {
     case Device::cpu:
       cpu::embedding_backward(args);

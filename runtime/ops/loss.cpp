@@ -10,11 +10,11 @@ void loss_partials(Stream& stream, ConstView logits, ConstView targets, int64_t 
   check_rank(op, "logits", logits, 2);
   const int64_t N = logits.shape[0];
   const int64_t V_local = logits.shape[1];
-  check_operand(op, "logits", logits, DType::fp32, {N, V_local});
+  check_operand(op, "logits", logits, storage_of(op, "logits", logits), {N, V_local});
   check_operand(op, "targets", targets, DType::i32, {N});
   check_operand(op, "partials", partials, DType::fp32, {N, 3});
 
-  const OpScope scope = stream.dispatch({.op = op, .flops = 4 * N * V_local, .bytes = 4 * (N * V_local + N + 3 * N)});
+  const OpScope scope = stream.dispatch({.op = op, .flops = 4 * N * V_local, .bytes = logits.bytes() + 16 * N});
   switch (stream.device()) {
     case Device::cpu:
       cpu::loss_partials(logits, targets, vocabulary_begin, partials);
@@ -60,10 +60,9 @@ void loss_gradient(Stream& stream, ConstView partials, ConstView targets, int64_
   const int64_t V_local = logits.shape[1];
   check_operand(op, "partials", partials, DType::fp32, {N, 3});
   check_operand(op, "targets", targets, DType::i32, {N});
-  check_operand(op, "logits", logits, DType::fp32, {N, V_local});
+  check_operand(op, "logits", logits, storage_of(op, "logits", logits), {N, V_local});
 
-  const OpScope scope =
-      stream.dispatch({.op = op, .flops = 3 * N * V_local, .bytes = 4 * (2 * N * V_local + 3 * N + N)});
+  const OpScope scope = stream.dispatch({.op = op, .flops = 3 * N * V_local, .bytes = 2 * logits.bytes() + 16 * N});
   switch (stream.device()) {
     case Device::cpu:
       cpu::loss_gradient(partials, targets, vocabulary_begin, logits);

@@ -10,9 +10,10 @@
 
 namespace trireme::runtime {
 
-/// logits are fp32 or bf16 (s bytes), sums are fp32. partials (N, 3) fp32 = per token: max of the logits, sum of exp(logit - max), the target's logit (0 when it is not
-/// among these). logits (N, V_local) are vocabulary entries [vocabulary_begin, vocabulary_begin + V_local); targets (N)
-/// i32. Entries of -inf count for nothing; NaN and +inf make the loss NaN. 4 N V flops, s N V + 16 N bytes.
+/// partials (N, 3) fp32 = per token: max of the logits, sum of exp(logit - max), the target's logit (0 when it is not
+/// among these). logits (N, V_local), fp32 or bf16 (s bytes), are vocabulary entries [vocabulary_begin,
+/// vocabulary_begin + V_local); targets (N) i32. Entries of -inf count for nothing; NaN and +inf make the loss NaN.
+/// 4 N V flops, s N V + 16 N bytes.
 void loss_partials(Stream& stream, ConstView logits, ConstView targets, int64_t vocabulary_begin, View partials);
 
 /// Merges the partials of all ranks of the group in place, then adds to totals (2) fp64: sum of -log p(target) and

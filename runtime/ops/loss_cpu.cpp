@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/ops/check.h"
 #include "runtime/ops/fast_exp.h"
 #include "runtime/simd.h"
 
@@ -12,50 +13,104 @@ namespace {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-/// NaNs are passed over here and show in the sum of exponentials.
-TRIREME_SIMD float row_max(const float* x, int64_t V) {
-  float result = kNone;
-#pragma omp simd reduction(max : result)
-  for (int64_t v = 0; v < V; ++v) result = x[v] > result ? x[v] : result;
-  return result;
+constexpr int64_t kBlock = 2048;  ///< logits that stay in the first cache between two passes over them
+
+/// Sum of exp(x - shift) in fp32 lanes. Compute-bound, so it fetches what lies a block further on meanwhile.
+template <typename T>
+[[gnu::always_inline]] inline float block_sum_of_exp(const T* x, int64_t count, float shift) {
+  constexpr int64_t kLanes = 32;
+  constexpr int64_t kCacheLine = 64 / sizeof(T);
+  float lanes[kLanes] = {};
+  int64_t v = 0;
+  for (; v + kLanes <= count; v += kLanes) {
+    for (int64_t line = 0; line < kLanes; line += kCacheLine) __builtin_prefetch(x + v + kBlock + line);
+#pragma omp simd
+    for (int64_t i = 0; i < kLanes; ++i) lanes[i] += fast_exp(x[v + i] - shift);
+  }
+  float sum = 0;
+  for (; v < count; ++v) sum += fast_exp(x[v] - shift);
+  for (const float lane : lanes) sum += lane;
+  return sum;
 }
 
-/// By blocks: fp32 lanes that ran over a whole row of 50,257 would err by 3e-6.
-TRIREME_SIMD float row_sum_of_exp(const float* x, int64_t V, float shift) {
-  constexpr int64_t kBlock = 1024;
-  double total = 0;
+struct RowSum {
+  float max = kNone;
+  double sum = 0;  ///< of exp(x - max)
+};
+
+/// Online softmax (Milakov and Gimelshein 2018, arXiv:1805.02867) by blocks, so that memory is read once. Blocks add up
+/// in fp64: fp32 lanes that ran over a whole row of 50,257 would err by 3e-6.
+template <typename T>
+TRIREME_SIMD RowSum sum_of_exp(const T* x, int64_t V) {
+  RowSum row;
   for (int64_t begin = 0; begin < V; begin += kBlock) {
     const int64_t end = std::min(V, begin + kBlock);
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t v = begin; v < end; ++v) sum += fast_exp(x[v] - shift);
-    total += sum;
+    float max = row.max;
+#pragma omp simd reduction(max : max)
+    for (int64_t v = begin; v < end; ++v) {
+      const float value = x[v];
+      max = value > max ? value : max;  // passes over NaN, which shows in the sum
+    }
+    if (max > row.max) row.sum *= std::exp(static_cast<double>(row.max) - max);
+    row.max = max;
+    // While all are masked the sum is 0, not exp(-inf + inf).
+    row.sum += block_sum_of_exp(x + begin, end - begin, max == kNone ? 0 : max);
   }
-  return static_cast<float>(total);
+  return row;
 }
 
-TRIREME_SIMD void row_softmax(float* x, int64_t V, float shift, float scale) {
+template <typename T>
+TRIREME_SIMD void row_softmax(T* x, int64_t V, float shift, float scale) {
 #pragma omp simd
   for (int64_t v = 0; v < V; ++v) x[v] = fast_exp(x[v] - shift) * scale;
 }
 
-}  // namespace
-
-void loss_partials(ConstView logits, ConstView targets, int64_t vocabulary_begin, View partials) {
+template <typename T>
+void write_partials(ConstView logits, ConstView targets, int64_t vocabulary_begin, View partials) {
   const int64_t N = logits.shape[0];
   const int64_t V = logits.shape[1];
   const int32_t* target = targets.as<int32_t>();
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < N; ++i) {
-    const float* x = logits.as<float>() + i * V;
+    const T* x = logits.as<T>() + i * V;
     float* partial = partials.as<float>() + 3 * i;
-    const float max = row_max(x, V);
+    const RowSum row = sum_of_exp(x, V);
     const int64_t index = target[i] - vocabulary_begin;
-    partial[0] = max;
-    // A rank whose part of the vocabulary is masked with -inf has sum 0, not exp(-inf + inf).
-    partial[1] = row_sum_of_exp(x, V, max == kNone ? 0 : max);
-    partial[2] = target[i] >= 0 && index >= 0 && index < V ? x[index] : 0;
+    partial[0] = row.max;
+    partial[1] = static_cast<float>(row.sum);
+    partial[2] = target[i] >= 0 && index >= 0 && index < V ? static_cast<float>(x[index]) : 0.0f;
   }
+}
+
+template <typename T>
+void write_gradient(ConstView partials, ConstView targets, int64_t vocabulary_begin, View logits) {
+  const int64_t N = logits.shape[0];
+  const int64_t V = logits.shape[1];
+  const int32_t* target = targets.as<int32_t>();
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < N; ++i) {
+    T* x = logits.as<T>() + i * V;
+    if (target[i] < 0) {
+      std::fill(x, x + V, T(0.0f));
+      continue;
+    }
+    const float* partial = partials.as<float>() + 3 * i;
+    const float max = partial[0];
+    const float scale = 1 / partial[1];
+    const int64_t index = target[i] - vocabulary_begin;
+    const bool is_here = index >= 0 && index < V;
+    // Rounded once: in bf16 the probability of a sure prediction is 1, but its gradient is not 0.
+    const float target_gradient = is_here ? fast_exp(x[index] - max) * scale - 1 : 0.0f;
+    row_softmax(x, V, max, scale);
+    if (is_here) x[index] = target_gradient;
+  }
+}
+
+}  // namespace
+
+void loss_partials(ConstView logits, ConstView targets, int64_t vocabulary_begin, View partials) {
+  with_storage(logits.dtype,
+               [&](auto zero) { write_partials<decltype(zero)>(logits, targets, vocabulary_begin, partials); });
 }
 
 void loss_merge(ConstView gathered, View partials) {
@@ -96,21 +151,8 @@ void loss_total(ConstView partials, ConstView targets, View totals) {
 }
 
 void loss_gradient(ConstView partials, ConstView targets, int64_t vocabulary_begin, View logits) {
-  const int64_t N = logits.shape[0];
-  const int64_t V = logits.shape[1];
-  const float* partial = partials.as<float>();
-  const int32_t* target = targets.as<int32_t>();
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < N; ++i) {
-    float* x = logits.as<float>() + i * V;
-    if (target[i] < 0) {
-      std::fill(x, x + V, 0.0f);
-      continue;
-    }
-    row_softmax(x, V, partial[3 * i], 1 / partial[3 * i + 1]);
-    const int64_t index = target[i] - vocabulary_begin;
-    if (index >= 0 && index < V) x[index] -= 1;
-  }
+  with_storage(logits.dtype,
+               [&](auto zero) { write_gradient<decltype(zero)>(partials, targets, vocabulary_begin, logits); });
 }
 
 }  // namespace trireme::runtime::cpu

@@ -8,28 +8,33 @@
 namespace trireme::runtime {
 namespace {
 
+using tests::kStorageTolerance;
 using tests::poisoned;
 using tests::relative_error;
 using tests::same_bits;
 using tests::Tensor;
 using tests::to_double;
 
-// One addition in forward, at most a few dozen to one element in backward, each erring by 6e-8.
-constexpr double kTolerance = 1e-5;
+template <typename T>
+class Embedding : public testing::Test {};
+using Storages = testing::Types<float, bf16>;
+TYPED_TEST_SUITE(Embedding, Storages);
 
+template <typename T>
 struct Case {
   Tensor<int32_t> tokens, positions;
-  Tensor<float> token_table, position_table, y, dy, dtoken_table, dposition_table;
+  Tensor<T> token_table, position_table, y, dy;
+  Tensor<float> dtoken_table, dposition_table;
   bool with_positions;
 
-  Case(tests::Random& random, int64_t N, int64_t C, bool with_positions_)
-      : tokens(random.integers({N}, 11)),
+  Case(tests::Random& random, int64_t N, int64_t C, bool with_positions_, int64_t V = 11)
+      : tokens(random.integers({N}, V)),
         positions(random.integers({N}, 5)),
-        token_table(random.normals({11, C})),
-        position_table(random.normals({5, C})),
-        y(poisoned({N, C})),
-        dy(random.normals({N, C})),
-        dtoken_table(random.normals({11, C})),
+        token_table(random.normals<T>({V, C})),
+        position_table(random.normals<T>({5, C})),
+        y(poisoned<T>({N, C})),
+        dy(random.normals<T>({N, C})),
+        dtoken_table(random.normals({V, C})),
         dposition_table(random.normals({5, C})),
         with_positions(with_positions_) {}
 
@@ -49,34 +54,67 @@ struct Case {
   }
 };
 
-TEST(Embedding, MatchesFloat64) {
+template <typename T>
+void expect_matches_float64(Case<T> given) {
+  const std::vector<double> expected_y =
+      tests::naive_embedding(given.tokens.values, given.positions.values, to_double(given.token_table),
+                             given.with_positions ? to_double(given.position_table) : std::vector<double>(),
+                             static_cast<size_t>(given.y.shape[1]));
+  std::vector<double> expected_tokens = to_double(given.dtoken_table);  // gradients accumulate
+  std::vector<double> expected_positions = to_double(given.dposition_table);
+  tests::naive_scatter_add(given.tokens.values, to_double(given.dy), expected_tokens);
+  if (given.with_positions) tests::naive_scatter_add(given.positions.values, to_double(given.dy), expected_positions);
+  Stream stream(Device::cpu);
+  embedding_forward(stream, given.forward());
+  embedding_backward(stream, given.backward());
+  EXPECT_LE(relative_error(given.y, expected_y), kStorageTolerance<T>);
+  // At most a few dozen additions to one element, in fp32 for either storage.
+  EXPECT_LE(relative_error(given.dtoken_table, expected_tokens), kStorageTolerance<float>);
+  EXPECT_LE(relative_error(given.dposition_table, expected_positions), kStorageTolerance<float>);
+}
+
+TYPED_TEST(Embedding, MatchesFloat64) {
   tests::Random random;
   for (const auto& [N, C] : {std::pair<int64_t, int64_t>{1, 1}, {1, 16}, {9, 33}, {200, 300}}) {
     for (const bool with_positions : {false, true}) {
       SCOPED_TRACE(testing::Message() << "N " << N << ", C " << C << ", positions " << with_positions);
-      Case given(random, N, C, with_positions);
-      const std::vector<double> expected_y = tests::naive_embedding(
-          given.tokens.values, given.positions.values, to_double(given.token_table),
-          with_positions ? to_double(given.position_table) : std::vector<double>(), static_cast<size_t>(C));
-      std::vector<double> expected_tokens = to_double(given.dtoken_table);  // gradients accumulate
-      std::vector<double> expected_positions = to_double(given.dposition_table);
-      tests::naive_scatter_add(given.tokens.values, to_double(given.dy), expected_tokens);
-      if (with_positions) tests::naive_scatter_add(given.positions.values, to_double(given.dy), expected_positions);
-      Stream stream(Device::cpu);
-      embedding_forward(stream, given.forward());
-      embedding_backward(stream, given.backward());
-      EXPECT_LE(relative_error(given.y, expected_y), kTolerance);
-      EXPECT_LE(relative_error(given.dtoken_table, expected_tokens), kTolerance);
-      EXPECT_LE(relative_error(given.dposition_table, expected_positions), kTolerance);
+      expect_matches_float64(Case<TypeParam>(random, N, C, with_positions));
+    }
+  }
+}
+
+TYPED_TEST(Embedding, BothEndsOfALargeVocabularyMatchFloat64) {
+  tests::Random random;
+  constexpr int64_t V = 50257;
+  for (const bool with_positions : {false, true}) {
+    Case<TypeParam> given(random, 7, 19, with_positions, V);
+    given.tokens[2] = 0;
+    given.tokens[5] = V - 1;
+    expect_matches_float64(given);
+  }
+}
+
+// One table is a copy, to the bit; the sum of two is rounded once.
+TEST(EmbeddingStorage, Bf16ForwardIsFp32Rounded) {
+  tests::Random random;
+  for (const bool with_positions : {false, true}) {
+    Case<bf16> given(random, 9, 33, with_positions);
+    Stream stream(Device::cpu);
+    embedding_forward(stream, given.forward());
+    for (int64_t i = 0; i < given.y.size(); ++i) {
+      const int64_t c = i % 33;
+      const float token = given.token_table[given.tokens[i / 33] * 33 + c];
+      const float position = with_positions ? given.position_table[given.positions[i / 33] * 33 + c] : bf16(0.0f);
+      ASSERT_EQ(given.y[i].bits, bf16(token + position).bits) << i;
     }
   }
 }
 
 // The reference adds in fp32, one token after the other: the order that the header promises, to the bit.
-TEST(Embedding, BackwardAddsInIndexOrderForAnyThreads) {
+TYPED_TEST(Embedding, BackwardAddsInIndexOrderForAnyThreads) {
   tests::Random random;
   const int64_t C = 300;
-  Case given(random, 500, C, true);
+  Case<TypeParam> given(random, 500, C, true);
   Tensor<float> expected = given.dtoken_table;
   for (int64_t i = 0; i < 500; ++i) {
     for (int64_t c = 0; c < C; ++c) expected[given.tokens[i] * C + c] += given.dy[i * C + c];
@@ -84,7 +122,7 @@ TEST(Embedding, BackwardAddsInIndexOrderForAnyThreads) {
   Tensor<float> first_positions({5, C});
   for (const int count : {1, 2, 3}) {
     const tests::Threads threads(count);
-    Case run = given;
+    Case<TypeParam> run = given;
     Stream stream(Device::cpu);
     embedding_backward(stream, run.backward());
     EXPECT_TRUE(same_bits(run.dtoken_table, expected)) << count << " threads";
@@ -93,10 +131,10 @@ TEST(Embedding, BackwardAddsInIndexOrderForAnyThreads) {
   }
 }
 
-TEST(Embedding, ForwardIsTheSameForAnyThreads) {
+TYPED_TEST(Embedding, ForwardIsTheSameForAnyThreads) {
   tests::Random random;
-  Case one_thread(random, 50, 33, true);
-  Case two_threads = one_thread;
+  Case<TypeParam> one_thread(random, 50, 33, true);
+  Case<TypeParam> two_threads = one_thread;
   Stream stream(Device::cpu);
   {
     const tests::Threads threads(1);
@@ -107,9 +145,9 @@ TEST(Embedding, ForwardIsTheSameForAnyThreads) {
   EXPECT_TRUE(same_bits(one_thread.y, two_threads.y));
 }
 
-TEST(Embedding, NotFiniteInputsShow) {
+TYPED_TEST(Embedding, NotFiniteInputsShow) {
   tests::Random random;
-  Case given(random, 9, 17, true);
+  Case<TypeParam> given(random, 9, 17, true);
   given.token_table[given.tokens[4] * 17 + 3] = NAN;
   given.dy[4 * 17 + 3] = INFINITY;
   Stream stream(Device::cpu);
@@ -120,38 +158,43 @@ TEST(Embedding, NotFiniteInputsShow) {
   EXPECT_FALSE(std::isfinite(given.dposition_table[given.positions[4] * 17 + 3]));
 }
 
-TEST(Embedding, DryCostsWhatCpuCosts) {
+TYPED_TEST(Embedding, DryCostsWhatCpuCosts) {
   tests::Random random;
+  constexpr DType kStorage = dtype_of<TypeParam>;
+  constexpr int64_t s = sizeof(TypeParam);
   const int64_t N = 9;
   const int64_t C = 17;
   for (const bool with_positions : {false, true}) {
     Stream cpu(Device::cpu);
     Stream dry(Device::dry);
-    Case given(random, N, C, with_positions);
+    Case<TypeParam> given(random, N, C, with_positions);
     embedding_forward(cpu, given.forward());
     embedding_backward(cpu, given.backward());
     const View ids = tests::dry_view({N}, DType::i32);
-    const View tokens = tests::dry_view({11, C});
-    const View positions = with_positions ? tests::dry_view({5, C}) : View();
-    const View rows = tests::dry_view({N, C});
-    embedding_forward(dry,
-                      {.tokens = ids, .positions = ids, .token_table = tokens, .position_table = positions, .y = rows});
-    embedding_backward(
-        dry, {.tokens = ids, .positions = ids, .dy = rows, .dtoken_table = tokens, .dposition_table = positions});
-    const int64_t tables = with_positions ? 2 : 1;
+    const View rows = tests::dry_view({N, C}, kStorage);
+    embedding_forward(dry, {.tokens = ids,
+                            .positions = ids,
+                            .token_table = tests::dry_view({11, C}, kStorage),
+                            .position_table = with_positions ? tests::dry_view({5, C}, kStorage) : View(),
+                            .y = rows});
+    embedding_backward(dry, {.tokens = ids,
+                             .positions = ids,
+                             .dy = rows,
+                             .dtoken_table = tests::dry_view({11, C}),
+                             .dposition_table = with_positions ? tests::dry_view({5, C}) : View()});
+    const int64_t t = with_positions ? 2 : 1;
     tests::expect_cost(cpu, dry,
                        {.op = "embedding_forward",
                         .flops = with_positions ? N * C : 0,
-                        .bytes = with_positions ? 4 * (2 * N + 3 * N * C) : 4 * (N + 2 * N * C)});
+                        .bytes = with_positions ? 8 * N + 3 * s * N * C : 4 * N + 2 * s * N * C});
     tests::expect_cost(
-        cpu, dry,
-        {.op = "embedding_backward", .flops = tables * N * C, .bytes = 4 * (tables * N + N * C + 2 * tables * N * C)});
+        cpu, dry, {.op = "embedding_backward", .flops = t * N * C, .bytes = 4 * t * N + s * N * C + 8 * t * N * C});
   }
 }
 
-TEST(Embedding, WrongShapesAreNamed) {
+TEST(EmbeddingOperands, WrongOnesAreNamed) {
   tests::Random random;
-  Case given(random, 9, 17, true);
+  Case<float> given(random, 9, 17, true);
   Stream stream(Device::cpu);
   EmbeddingForward forward = given.forward();
   forward.position_table = given.position_table.view().reshaped({17, 5});
@@ -170,6 +213,20 @@ TEST(Embedding, WrongShapesAreNamed) {
   backward.tokens = wide.view();
   EXPECT_EQ(tests::error_message([&] { embedding_backward(stream, backward); }),
             "embedding_backward: tokens is (9) i64, expected (9) i32");
+  // Tables are of one storage with y; their gradients are fp32 always.
+  Tensor<bf16> narrow({17, 17});
+  forward = given.forward();
+  forward.position_table = narrow.view();
+  EXPECT_EQ(tests::error_message([&] { embedding_forward(stream, forward); }),
+            "embedding_forward: position_table is (17, 17) bf16, expected (17, 17) fp32");
+  forward = given.forward();
+  forward.token_table = narrow.view();
+  EXPECT_EQ(tests::error_message([&] { embedding_forward(stream, forward); }),
+            "embedding_forward: position_table is (5, 17) fp32, expected (5, 17) bf16");
+  backward = given.backward();
+  backward.dtoken_table = narrow.view();
+  EXPECT_EQ(tests::error_message([&] { embedding_backward(stream, backward); }),
+            "embedding_backward: dtoken_table is (17, 17) bf16, expected (17, 17) fp32");
 }
 
 }  // namespace
