@@ -16,9 +16,19 @@ void check_matrix(std::string_view op, std::string_view operand, const ConstView
                                        ", expected " + std::string(form));
 }
 
+void check_optional(std::string_view op, std::string_view operand, const ConstView& view, bool wanted, DType storage,
+                    const Shape& shape) {
+  check_operand(op, operand, view, wanted ? storage : view.dtype, wanted ? shape : Shape());
+}
+
+/// Panels of the CPU's product of `storage`; the same for every device, so that a plan holds them.
+cpu::ProductPanels panels_of(DType storage, Arena& scratch, cpu::ProductSizes sizes) {
+  return storage == DType::bf16 ? cpu::product_panels(scratch, sizes) : cpu::ProductPanels();
+}
+
 }  // namespace
 
-void linear_forward(Stream& stream, const LinearForward& args, Arena&) {
+void linear_forward(Stream& stream, const LinearForward& args, Arena& scratch) {
   constexpr std::string_view kOp = "linear_forward";
   check_matrix(kOp, "x", args.x, "(N, C_in)");
   check_matrix(kOp, "weight", args.weight, "(C_out, C_in)");
@@ -27,12 +37,15 @@ void linear_forward(Stream& stream, const LinearForward& args, Arena&) {
   const int64_t C_out = args.weight.shape[0];
   const bool has_bias = args.epilogue != Epilogue::none;
   const bool has_gelu = args.epilogue == Epilogue::bias_gelu;
-  check_operand(kOp, "x", args.x, DType::fp32, {N, C_in});
-  check_operand(kOp, "weight", args.weight, DType::fp32, {C_out, C_in});
-  check_operand(kOp, "bias", args.bias, DType::fp32, has_bias ? Shape{C_out} : Shape());
-  check_operand(kOp, "y", args.y, DType::fp32, {N, C_out});
-  check_operand(kOp, "pre_activation", args.pre_activation, DType::fp32, has_gelu ? Shape{N, C_out} : Shape());
+  const DType storage = storage_of(kOp, "x", args.x);
+  check_operand(kOp, "weight", args.weight, storage, {C_out, C_in});
+  check_optional(kOp, "bias", args.bias, has_bias, storage, {C_out});
+  check_operand(kOp, "y", args.y, storage, {N, C_out});
+  check_optional(kOp, "pre_activation", args.pre_activation, has_gelu, storage, {N, C_out});
 
+  const ArenaFrame frame(scratch);
+  const cpu::ProductPanels panels =
+      N <= cpu::kFewRows ? cpu::ProductPanels() : panels_of(storage, scratch, {N, C_out, C_in});
   const OpScope scope = stream.dispatch(
       {.op = kOp,
        .flops = 2 * N * C_in * C_out,
@@ -40,49 +53,53 @@ void linear_forward(Stream& stream, const LinearForward& args, Arena&) {
        .sizes = {N, C_in, C_out}});
   switch (stream.device()) {
     case Device::cpu:
-      cpu::linear_forward(args);
+      cpu::linear_forward(args, panels);
       break;
     case Device::dry:
       break;
   }
 }
 
-void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View dx, Arena&) {
+void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View dx, Arena& scratch) {
   constexpr std::string_view kOp = "linear_backward_input";
   check_matrix(kOp, "dy", dy, "(N, C_out)");
   check_matrix(kOp, "weight", weight, "(C_out, C_in)");
   const int64_t N = dy.shape[0];
   const int64_t C_out = dy.shape[1];
   const int64_t C_in = weight.shape[1];
-  check_operand(kOp, "dy", dy, DType::fp32, {N, C_out});
-  check_operand(kOp, "weight", weight, DType::fp32, {C_out, C_in});
-  check_operand(kOp, "dx", dx, DType::fp32, {N, C_in});
+  const DType storage = storage_of(kOp, "dy", dy);
+  check_operand(kOp, "weight", weight, storage, {C_out, C_in});
+  check_operand(kOp, "dx", dx, storage, {N, C_in});
 
+  const ArenaFrame frame(scratch);
+  const cpu::ProductPanels panels = panels_of(storage, scratch, {N, C_in, C_out});
   const OpScope scope = stream.dispatch({.op = kOp,
                                          .flops = 2 * N * C_in * C_out,
                                          .bytes = dy.bytes() + weight.bytes() + dx.bytes(),
                                          .sizes = {N, C_in, C_out}});
   switch (stream.device()) {
     case Device::cpu:
-      cpu::linear_backward_input(dy, weight, dx);
+      cpu::linear_backward_input(dy, weight, dx, panels);
       break;
     case Device::dry:
       break;
   }
 }
 
-void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dweight, View dbias, Arena&) {
+void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dweight, View dbias, Arena& scratch) {
   constexpr std::string_view kOp = "linear_backward_weight";
   check_matrix(kOp, "dy", dy, "(N, C_out)");
   check_matrix(kOp, "x", x, "(N, C_in)");
   const int64_t N = dy.shape[0];
   const int64_t C_out = dy.shape[1];
   const int64_t C_in = x.shape[1];
-  check_operand(kOp, "dy", dy, DType::fp32, {N, C_out});
-  check_operand(kOp, "x", x, DType::fp32, {N, C_in});
+  const DType storage = storage_of(kOp, "dy", dy);
+  check_operand(kOp, "x", x, storage, {N, C_in});
   check_operand(kOp, "dweight", dweight, DType::fp32, {C_out, C_in});
   if (!dbias.absent()) check_operand(kOp, "dbias", dbias, DType::fp32, {C_out});
 
+  const ArenaFrame frame(scratch);
+  const cpu::ProductPanels panels = panels_of(storage, scratch, {C_out, C_in, N});
   // What is added to is read and written.
   const OpScope scope = stream.dispatch({.op = kOp,
                                          .flops = 2 * N * C_in * C_out,
@@ -90,7 +107,7 @@ void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dwei
                                          .sizes = {N, C_in, C_out}});
   switch (stream.device()) {
     case Device::cpu:
-      cpu::linear_backward_weight(dy, x, dweight, dbias);
+      cpu::linear_backward_weight(dy, x, dweight, dbias, panels);
       break;
     case Device::dry:
       break;
