@@ -1,0 +1,145 @@
+#include "runtime/calibration.h"
+
+#include <boost/json.hpp>
+#include <cmath>
+
+#include "runtime/error.h"
+#include "runtime/json.h"
+
+namespace trireme::runtime {
+namespace {
+
+namespace json = boost::json;
+
+constexpr char kKind[] = "trireme-calibration";
+constexpr int64_t kFormatVersion = 1;
+
+// The `at` and `as_` of boost.json throw for what is missing or of another type; read_calibration catches.
+int64_t integer(const json::object& object, const char* key) {
+  return object.at(key).to_number<int64_t>();
+}
+
+std::string text(const json::object& object, const char* key) {
+  return std::string(object.at(key).as_string());
+}
+
+/// Rates and times divide: zero, negative and infinite ones are no measurement.
+double measured(const json::object& object, const char* key) {
+  const auto value = object.at(key).to_number<double>();
+  if (!(value > 0) || !std::isfinite(value)) throw std::runtime_error(std::string(key) + " is not above 0");
+  return value;
+}
+
+Calibration from_json(const json::object& object) {
+  const json::object& machine = object.at("machine").as_object();
+  const json::object& peaks = object.at("peaks").as_object();
+  const json::object& memory = object.at("memory").as_object();
+  Calibration calibration{.processor = text(machine, "processor"),
+                          .cores = integer(machine, "cores"),
+                          .threads = integer(machine, "threads"),
+                          .ranks = integer(machine, "ranks"),
+                          .date = text(object, "date"),
+                          .version = text(object, "version"),
+                          .commit = text(object, "commit"),
+                          .fma_flops_per_second = measured(peaks, "fma_flops_per_second"),
+                          .memory = {.read = measured(memory, "read_bytes_per_second"),
+                                     .copy = measured(memory, "copy_bytes_per_second"),
+                                     .triad = measured(memory, "triad_bytes_per_second")},
+                          .products = {},
+                          .messages = {}};
+  for (const json::value& value : object.at("products").as_array()) {
+    const json::object& row = value.as_object();
+    calibration.products.push_back(
+        {.op = text(row, "op"),
+         .shape = {.N = integer(row, "N"), .C_in = integer(row, "C_in"), .C_out = integer(row, "C_out")},
+         .flops_per_second = measured(row, "flops_per_second")});
+  }
+  for (const json::value& value : object.at("messages").as_array()) {
+    const json::object& row = value.as_object();
+    calibration.messages.push_back({.ranks = integer(row, "ranks"),
+                                    .op = text(row, "op"),
+                                    .bytes = integer(row, "bytes"),
+                                    .seconds = measured(row, "seconds")});
+  }
+  return calibration;
+}
+
+/// The object of a calibration of any version; nothing for any other content.
+std::optional<json::object> calibration_object(const std::string& content) {
+  try {
+    json::value value = parse_json(content);
+    if (!value.is_object()) return std::nullopt;
+    const json::value* kind = value.as_object().if_contains("kind");
+    if (kind == nullptr || !kind->is_string() || kind->as_string() != kKind) return std::nullopt;
+    return std::move(value.as_object());
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+json::object to_json(const Calibration& c) {
+  json::array products;
+  for (const ProductRate& rate : c.products) {
+    products.push_back(json::object{{"op", rate.op},
+                                    {"N", rate.shape.N},
+                                    {"C_in", rate.shape.C_in},
+                                    {"C_out", rate.shape.C_out},
+                                    {"flops_per_second", rate.flops_per_second}});
+  }
+  json::array messages;
+  for (const MessageTime& time : c.messages) {
+    messages.push_back(
+        json::object{{"ranks", time.ranks}, {"op", time.op}, {"bytes", time.bytes}, {"seconds", time.seconds}});
+  }
+  return {{"kind", kKind},
+          {"format_version", kFormatVersion},
+          {"date", c.date},
+          {"version", c.version},
+          {"commit", c.commit},
+          {"machine", {{"processor", c.processor}, {"cores", c.cores}, {"threads", c.threads}, {"ranks", c.ranks}}},
+          {"peaks", {{"fma_flops_per_second", c.fma_flops_per_second}}},
+          {"memory",
+           {{"read_bytes_per_second", c.memory.read},
+            {"copy_bytes_per_second", c.memory.copy},
+            {"triad_bytes_per_second", c.memory.triad}}},
+          {"products", std::move(products)},
+          {"messages", std::move(messages)}};
+}
+
+Calibration read_calibration(Files& files, const std::string& option, const std::string& path) {
+  const auto refuse = [&](const std::string& what) -> Error {
+    return {ErrorKind::usage,
+            "--" + option + " " + path + " " + what + "; make one with trireme bench --calibrate --output FILE"};
+  };
+  if (!files.exists(path)) throw refuse("does not exist");
+  if (files.is_directory(path)) throw refuse("is a directory");
+  const std::optional<json::object> object = calibration_object(read_text(files, path));
+  if (!object) throw refuse("is not a calibration");
+  try {
+    const int64_t version = integer(*object, "format_version");
+    if (version != kFormatVersion) {
+      throw refuse("is of format version " + std::to_string(version) + ", this program reads " +
+                   std::to_string(kFormatVersion));
+    }
+    return from_json(*object);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {  // boost.json throws several types, for missing keys and kinds
+    throw refuse(std::string("is damaged (") + error.what() + ")");
+  }
+}
+
+bool is_calibration(Files& files, const std::string& path) {
+  return calibration_object(read_text(files, path)).has_value();
+}
+
+std::optional<std::string> difference_from(const Calibration& calibration, const std::string& processor,
+                                           int64_t threads) {
+  if (calibration.processor == processor && calibration.threads == threads) return std::nullopt;
+  return "measured on " + calibration.processor + " with " + std::to_string(calibration.threads) +
+         " threads, this is " + processor + " with " + std::to_string(threads);
+}
+
+}  // namespace trireme::runtime

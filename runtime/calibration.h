@@ -1,0 +1,45 @@
+// What a machine can do, measured once by `trireme bench --calibrate` and kept in a small JSON file; mfu, profiles and
+// plans are held against it. Plain data and its JSON form; it does not measure (machine_peaks.h, message_times.h).
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/files.h"
+#include "runtime/machine_peaks.h"
+#include "runtime/message_times.h"
+
+namespace trireme::runtime {
+
+struct Calibration {
+  std::string processor;
+  int64_t cores = 0;    ///< of the machine
+  int64_t threads = 0;  ///< of each rank that measured
+  int64_t ranks = 1;    ///< that measured at the same time
+  std::string date;     ///< ISO 8601, UTC
+  std::string version;  ///< of the program that measured
+  std::string commit;
+  double fma_flops_per_second = 0;  ///< of one rank, as are memory and products
+  MemoryRates memory;
+  std::vector<ProductRate> products;
+  std::vector<MessageTime> messages;  ///< empty when one rank measured alone
+};
+
+/// With "kind" and "format_version".
+boost::json::object to_json(const Calibration& calibration);
+
+/// Throws Error(usage) naming the option, the file and the mend when the file is missing, is no calibration, is of
+/// another version or is damaged.
+Calibration read_calibration(Files& files, const std::string& option, const std::string& path);
+
+/// Whether a file of any content is a calibration, of this version or another: it may be overwritten by one.
+bool is_calibration(Files& files, const std::string& path);
+
+/// A line when the figures were taken on another processor or with another number of threads, with both; else nothing.
+std::optional<std::string> difference_from(const Calibration& calibration, const std::string& processor,
+                                           int64_t threads);
+
+}  // namespace trireme::runtime

@@ -1,0 +1,41 @@
+#include "runtime/message_times.h"
+
+#include <array>
+
+#include <gtest/gtest.h>
+
+#include "runtime/local_ranks.h"
+
+namespace trireme::runtime {
+namespace {
+
+constexpr std::array<int64_t, 3> kSizes{1 << 10, 1 << 16, 1 << 20};
+
+TEST(MessageTimes, OneRankHasNone) {
+  EXPECT_TRUE(measure_messages(*solo_communicator(), kSizes).empty());
+}
+
+TEST(MessageTimes, EveryOpAndSizeOnce) {
+  for (const int ranks : {2, 3}) {
+    run_local_ranks(ranks, [&](Communicator& world) {
+      const std::vector<MessageTime> times = measure_messages(world, kSizes);
+      ASSERT_EQ(times.size(), 2 * kSizes.size());
+      for (size_t i = 0; i < times.size(); ++i) {
+        const bool collective = i < kSizes.size();
+        EXPECT_EQ(times[i].op, collective ? "all_reduce" : "send_recv");
+        EXPECT_EQ(times[i].ranks, collective ? ranks : 2);
+        EXPECT_EQ(times[i].bytes, kSizes[i % kSizes.size()]);
+        if (world.rank() != 0) continue;
+        EXPECT_GT(times[i].seconds, 0);
+        EXPECT_LT(times[i].seconds, 1);
+      }
+      // What is timed are the messages themselves: a byte in no more than a nanosecond's hundredth would be none.
+      if (world.rank() == 0) {
+        EXPECT_GT(times.back().seconds, static_cast<double>(times.back().bytes) * 1e-12);
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace trireme::runtime
