@@ -25,7 +25,7 @@ void append(std::vector<TensorSlice>& slices, const model::Unit& unit, const std
 
 std::vector<TensorSlice> parameter_slices(const model::Trainer& trainer) {
   std::vector<TensorSlice> slices;
-  for (const model::Unit& unit : trainer.units) append(slices, unit, "parameter", unit.parameters);
+  for (const model::Unit& unit : trainer.units) append(slices, unit, "parameter", unit.masters);
   return slices;
 }
 

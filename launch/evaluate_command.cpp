@@ -6,6 +6,7 @@
 #include "launch/commands.h"
 #include "launch/microbatch.h"
 #include "launch/model_source.h"
+#include "launch/training_settings.h"
 #include "runtime/error.h"
 #include "runtime/threads.h"
 
@@ -29,10 +30,11 @@ int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
                                       std::to_string(source.config.positions) + " positions");
   }
   const int64_t B = options.microbatch_size;
+  const model::Execution execution = execution_of(options.precision.empty() ? source.precision : options.precision);
   runtime::Stream stream(runtime::Device::cpu);
-  runtime::Memory memory = runtime::Memory::host(model::plan_evaluation(source.config, {}, B, T, world.size()));
+  runtime::Memory memory = runtime::Memory::host(model::plan_evaluation(source.config, execution, B, T, world.size()));
   parallel::MeshGroups groups = parallel::make_groups({.dp = world.size()}, world);
-  const auto trainer = model::make_trainer(source.config, model::Purpose::inference, {}, stream, memory, groups);
+  const auto trainer = model::make_trainer(source.config, model::Purpose::inference, execution, stream, memory, groups);
   load_parameters(files, source, *trainer);
 
   data::ValidationLoader loader(dataset, T, B, world.rank(), world.size());

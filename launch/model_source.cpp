@@ -70,11 +70,13 @@ ModelSource find_model(runtime::Files& files, runtime::Communicator& world, cons
   source.config = saved.config;
   source.tokenizer = saved.tokenizer;
   source.sequence_length = saved.sequence_length;
+  source.precision = saved.precision;
   return source;
 }
 
 void load_parameters(runtime::Files& files, const ModelSource& source, model::Trainer& trainer) {
   checkpoint::load(files, source.step_directory, source.manifest, parameter_slices(trainer));
+  model::round_masters(trainer.stream, trainer.units);
 }
 
 }  // namespace trireme::launch

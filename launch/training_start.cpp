@@ -146,6 +146,7 @@ bool TrainingRun::resume() {
     loaded = checkpoint::load_newest(files_, world_, checkpoints, slices);
   }
   if (!loaded) return false;
+  model::round_masters(stream_, trainer_->units);
   progress_ = progress_from(loaded->manifest.state, checkpoints);
   run_id_ = loaded->manifest.run_id;
   attempt_ = loaded->manifest.attempt + 1;

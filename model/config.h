@@ -37,10 +37,8 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-/// From Hugging Face's keys (model_type gpt2: n_layer, n_head, n_embd, n_positions, n_inner, vocab_size,
-/// layer_norm_epsilon, activation_function, initializer_range, tie_word_embeddings); absent ones take transformers'
-/// defaults. Dropout keys are ignored:
-/// --dropout decides. Throws Error(usage) naming `source`, the key and the mend.
+/// From Hugging Face's keys of model_type gpt2 or llama (model/README.md lists them); absent ones take transformers'
+/// defaults. Dropout keys are ignored: --dropout decides. Throws Error(usage) naming `source`, the key and the mend.
 ModelConfig parse_model_config(const boost::json::object& json, const std::string& source);
 
 /// The same keys back.
@@ -55,7 +53,7 @@ int64_t parameter_count(const ModelConfig& config);
 int64_t parameter_count_for_mfu(const ModelConfig& config);
 
 /// Model flops of one token at sequence length T: 6 N + 6 L C T (N without the position table, attention causal counted
-/// once).
+/// once; C is H D, which most models have equal).
 double flops_per_token(const ModelConfig& config, int64_t sequence_length);
 
 }  // namespace trireme::model

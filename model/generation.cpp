@@ -18,10 +18,10 @@ Generator::Generator(Trainer& trainer)
     : trainer_(trainer), logits_(static_cast<size_t>(trainer.config.vocabulary_size)) {
   const ModelConfig& config = trainer.config;
   const runtime::Shape shape{1, config.positions, config.kv_heads, config.head_width};
+  const DType storage = trainer.execution.storage;
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     runtime::Arena& persistent = trainer.memory.persistent;
-    caches_.push_back(
-        {.keys = persistent.allocate(DType::fp32, shape), .values = persistent.allocate(DType::fp32, shape)});
+    caches_.push_back({.keys = persistent.allocate(storage, shape), .values = persistent.allocate(storage, shape)});
   }
 }
 
@@ -39,11 +39,13 @@ std::span<const float> Generator::feed(std::span<const int32_t> tokens) {
   input.tokens.positions = slot.arena().allocate(DType::i32, {T});
   runtime::copy_from_host(stream, std::as_bytes(tokens), input.tokens.tokens);
   runtime::fill_positions(stream, past_, T, input.tokens.positions);
-  Context context{
-      .config = trainer_.config, .stream = stream, .scratch = trainer_.memory.scratch, .tp = *trainer_.groups.tp};
+  Context context = context_of(trainer_);
   const View y = transformer_cached(context, trainer_.weights, input, caches_, slot.arena());
-  const View logits = slot.arena().allocate(DType::fp32, {1, trainer_.config.vocabulary_size});
-  head_logits(context, trainer_.weights.head, y.rows(T - 1, 1), logits);
+  const runtime::Shape shape{1, trainer_.config.vocabulary_size};
+  const View stored = slot.arena().allocate(y.dtype, shape);
+  const View logits = slot.arena().allocate(DType::fp32, shape);
+  head_logits(context, trainer_.weights.head, y.rows(T - 1, 1), stored);
+  runtime::cast(stream, stored, logits);
   runtime::copy_to_host(stream, logits, std::as_writable_bytes(std::span(logits_)));
   past_ += T;
   return logits_;

@@ -26,8 +26,8 @@ class UnitBuilder {
     return add({.spec = spec(name, {size}), .constant = constant, .decays = false});
   }
   /// The last one lies directly behind its predecessor.
-  UnitBuilder& fused() {
-    unit_.parameters.back().spec.fused_with_previous = true;
+  UnitBuilder& fused(bool yes = true) {
+    unit_.parameters.back().spec.fused_with_previous = yes;
     return *this;
   }
   UnitDefinition build() { return std::move(unit_); }
@@ -45,25 +45,46 @@ class UnitBuilder {
   double standard_deviation_;
 };
 
-UnitDefinition define_layer(const ModelConfig& config, int64_t layer) {
+void add_norm(UnitBuilder& unit, const ModelConfig& config, const std::string& name) {
+  unit.vector(name + ".weight", config.width, 1);
+  if (config.norm == NormKind::layer_norm) unit.vector(name + ".bias", config.width, 0);
+}
+
+/// The gate, where there is one, lies before up: one product makes both.
+void add_feed_forward(UnitBuilder& unit, const ModelConfig& config, const std::string& p, double residual_scale) {
   const int64_t C = config.width;
   const int64_t F = config.feed_forward_width;
+  const bool gated = config.activation == ActivationKind::swiglu;
+  if (gated) unit.matrix(p + "gate_proj.weight", F, C);
+  unit.matrix(p + "up_proj.weight", F, C).fused(gated);
+  if (config.feed_forward_bias) {
+    if (gated) unit.vector(p + "gate_proj.bias", F, 0);
+    unit.vector(p + "up_proj.bias", F, 0).fused(gated);
+  }
+  unit.matrix(p + "down_proj.weight", C, F, residual_scale);
+  if (config.feed_forward_bias) unit.vector(p + "down_proj.bias", C, 0);
+}
+
+UnitDefinition define_layer(const ModelConfig& config, int64_t layer) {
+  const int64_t C = config.width;
   const int64_t q_width = config.heads * config.head_width;
   const int64_t kv_width = config.kv_heads * config.head_width;
   const double residual_scale = 1 / std::sqrt(2.0 * static_cast<double>(config.layers));
   const std::string p = "layers." + std::to_string(layer) + ".";
   UnitBuilder unit("layers." + std::to_string(layer), config.initializer_range);
-  unit.vector(p + "input_layernorm.weight", C, 1).vector(p + "input_layernorm.bias", C, 0);
+  add_norm(unit, config, p + "input_layernorm");
   unit.matrix(p + "self_attn.q_proj.weight", q_width, C);
   unit.matrix(p + "self_attn.k_proj.weight", kv_width, C).fused();
   unit.matrix(p + "self_attn.v_proj.weight", kv_width, C).fused();
-  unit.vector(p + "self_attn.q_proj.bias", q_width, 0);
-  unit.vector(p + "self_attn.k_proj.bias", kv_width, 0).fused();
-  unit.vector(p + "self_attn.v_proj.bias", kv_width, 0).fused();
-  unit.matrix(p + "self_attn.o_proj.weight", C, q_width, residual_scale).vector(p + "self_attn.o_proj.bias", C, 0);
-  unit.vector(p + "post_attention_layernorm.weight", C, 1).vector(p + "post_attention_layernorm.bias", C, 0);
-  unit.matrix(p + "mlp.up_proj.weight", F, C).vector(p + "mlp.up_proj.bias", F, 0);
-  unit.matrix(p + "mlp.down_proj.weight", C, F, residual_scale).vector(p + "mlp.down_proj.bias", C, 0);
+  if (config.attention_bias) {
+    unit.vector(p + "self_attn.q_proj.bias", q_width, 0);
+    unit.vector(p + "self_attn.k_proj.bias", kv_width, 0).fused();
+    unit.vector(p + "self_attn.v_proj.bias", kv_width, 0).fused();
+  }
+  unit.matrix(p + "self_attn.o_proj.weight", C, q_width, residual_scale);
+  if (config.attention_bias) unit.vector(p + "self_attn.o_proj.bias", C, 0);
+  add_norm(unit, config, p + "post_attention_layernorm");
+  add_feed_forward(unit, config, p + "mlp.", residual_scale);
   return unit.build();
 }
 
@@ -78,13 +99,13 @@ std::vector<UnitDefinition> define_units(const ModelConfig& config) {
   const int64_t V = config.vocabulary_size;
   const int64_t C = config.width;
   std::vector<UnitDefinition> units;
-  units.push_back(UnitBuilder("embedding", config.initializer_range)
-                      .matrix("embed_tokens.weight", V, C)
-                      .matrix("embed_positions.weight", config.positions, C)
-                      .build());
+  UnitBuilder embedding("embedding", config.initializer_range);
+  embedding.matrix("embed_tokens.weight", V, C);
+  if (config.position == PositionKind::learned) embedding.matrix("embed_positions.weight", config.positions, C);
+  units.push_back(embedding.build());
   for (int64_t layer = 0; layer < config.layers; ++layer) units.push_back(define_layer(config, layer));
   UnitBuilder head("head", config.initializer_range);
-  head.vector("norm.weight", C, 1).vector("norm.bias", C, 0);
+  add_norm(head, config, "norm");
   if (!config.tied_embeddings) head.matrix("lm_head.weight", V, C);
   units.push_back(head.build());
   return units;
@@ -95,14 +116,16 @@ View Unit::part(const View& range, size_t index) const {
   return range.range(parameter.offset, runtime::Shape(std::span<const int64_t>(parameter.spec.box.size)));
 }
 
-std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purpose, runtime::Arena& persistent) {
+std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purpose, DType storage,
+                             runtime::Arena& persistent) {
   std::vector<Unit> units;
   for (UnitDefinition& definition : define_units(config)) {
     std::vector<ParameterSpec> specs;
     for (const ParameterDefinition& parameter : definition.parameters) specs.push_back(parameter.spec);
     Unit unit{.definition = definition, .layout = parallel::lay_out_unit(definition.name, specs, dp)};
     const runtime::Shape shape{unit.layout.elements};
-    unit.parameters = persistent.allocate(DType::fp32, shape);
+    unit.parameters = persistent.allocate(storage, shape);
+    unit.masters = unit.has_own_masters() ? persistent.allocate(DType::fp32, shape) : unit.parameters;
     if (purpose == Purpose::training) {
       unit.gradients = persistent.allocate(DType::fp32, shape);
       unit.exp_avg = persistent.allocate(DType::fp32, shape);
@@ -115,9 +138,16 @@ std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purp
 
 void clear(runtime::Stream& stream, std::vector<Unit>& units) {
   for (const Unit& unit : units) {
+    if (unit.has_own_masters()) runtime::fill(stream, unit.masters, 0);
     for (const View& range : {unit.parameters, unit.gradients, unit.exp_avg, unit.exp_avg_sq}) {
       if (!range.absent()) runtime::fill(stream, range, 0);
     }
+  }
+}
+
+void round_masters(runtime::Stream& stream, std::vector<Unit>& units) {
+  for (const Unit& unit : units) {
+    if (unit.has_own_masters()) runtime::cast(stream, unit.masters, unit.parameters);
   }
 }
 
@@ -125,7 +155,7 @@ void initialize(runtime::Stream& stream, uint64_t seed, std::vector<Unit>& units
   for (Unit& unit : units) {
     for (size_t i = 0; i < unit.definition.parameters.size(); ++i) {
       const ParameterDefinition& parameter = unit.definition.parameters[i];
-      const View values = unit.part(unit.parameters, i);
+      const View values = unit.part(unit.masters, i);
       if (parameter.standard_deviation == 0) {
         runtime::fill(stream, values, parameter.constant);
       } else {
@@ -136,6 +166,7 @@ void initialize(runtime::Stream& stream, uint64_t seed, std::vector<Unit>& units
       }
     }
   }
+  round_masters(stream, units);
 }
 
 }  // namespace trireme::model

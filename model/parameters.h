@@ -26,32 +26,40 @@ struct UnitDefinition {
   std::vector<ParameterDefinition> parameters;
 };
 
-/// The units of a model in order: embedding, layers.0 ..., head. GPT-2's initialisation (Radford et al. 2019): N(0,
-/// 0.02), residual projections divided by sqrt(2 L), biases 0, norms 1.
+/// The units of a model in order: embedding, layers.0 ..., head. GPT-2's initialisation (Radford et al. 2019) for every
+/// family: N(0, 0.02), residual projections divided by sqrt(2 L), biases 0, norms 1.
 std::vector<UnitDefinition> define_units(const ModelConfig& config);
 
-/// One unit in memory; the ranges are flat fp32 of layout.elements. Gradients and moments are absent for inference.
+/// One unit in memory; the ranges are flat, of layout.elements, fp32 but for `parameters`. Gradients and moments are
+/// absent for inference.
 struct Unit {
   UnitDefinition definition;
   parallel::UnitLayout layout;
-  runtime::View parameters;
+  runtime::View parameters;  ///< what layers read, in the storage of the run
+  runtime::View masters;     ///< what is updated, saved and loaded; `parameters` itself when those are fp32
   runtime::View gradients;
   runtime::View exp_avg;
   runtime::View exp_avg_sq;
 
   /// The part of `range` that holds parameter `index` of the layout, with its shape on this rank.
   runtime::View part(const runtime::View& range, size_t index) const;
+  bool has_own_masters() const { return parameters.dtype != runtime::DType::fp32; }
 };
 
 enum class Purpose { inference, training };
 
 /// Places every unit in `persistent`, not yet cleared.
-std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purpose, runtime::Arena& persistent);
+std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purpose, runtime::DType storage,
+                             runtime::Arena& persistent);
 
 /// Zeroes everything, padding included: what comes before initialize() and before loading a checkpoint.
 void clear(runtime::Stream& stream, std::vector<Unit>& units);
 
-/// Initial weights by (seed, name, global element index). The units are clear.
+/// parameters := masters, rounded to nearest even; nothing to do where they are the same. To be called when masters
+/// were loaded.
+void round_masters(runtime::Stream& stream, std::vector<Unit>& units);
+
+/// Initial weights by (seed, name, global element index), masters and parameters. The units are clear.
 void initialize(runtime::Stream& stream, uint64_t seed, std::vector<Unit>& units);
 
 }  // namespace trireme::model

@@ -7,6 +7,7 @@
 #include "runtime/ops/adamw.h"
 #include "runtime/ops/elementwise.h"
 #include "runtime/ops/positions.h"
+#include "runtime/ops/rope.h"
 #include "runtime/stopwatch.h"
 
 namespace trireme::model {
@@ -22,15 +23,6 @@ View upload(runtime::Stream& stream, Arena& slot, const T* host, int64_t element
   const View view = slot.allocate(runtime::dtype_of<T>, {elements});
   runtime::copy_from_host(stream, std::as_bytes(std::span(host, static_cast<size_t>(elements))), view);
   return view;
-}
-
-Context context_of(Trainer& trainer, double dropout, uint64_t seed) {
-  return {.config = trainer.config,
-          .stream = trainer.stream,
-          .scratch = trainer.memory.scratch,
-          .tp = *trainer.groups.tp,
-          .dropout = static_cast<float>(dropout),
-          .seed = seed};
 }
 
 /// Sum over units, in order, of the squares of the reduced gradients; padding is zero.
@@ -52,11 +44,13 @@ void update_parameters(Trainer& trainer, const UpdateOptions& options, double gr
           .gradient_scale = static_cast<float>(gradient_scale),
           .update = options.update};
       const runtime::Shape flat{unit.layout.parameters[i].spec.box.elements()};
-      runtime::adamw_update(trainer.stream, step,
-                            {.parameter = unit.part(unit.parameters, i).reshaped(flat),
-                             .gradient = unit.part(unit.gradients, i).reshaped(flat),
-                             .m = unit.part(unit.exp_avg, i).reshaped(flat),
-                             .v = unit.part(unit.exp_avg_sq, i).reshaped(flat)});
+      runtime::adamw_update(
+          trainer.stream, step,
+          {.parameter = unit.part(unit.masters, i).reshaped(flat),
+           .gradient = unit.part(unit.gradients, i).reshaped(flat),
+           .m = unit.part(unit.exp_avg, i).reshaped(flat),
+           .v = unit.part(unit.exp_avg_sq, i).reshaped(flat),
+           .compute = unit.has_own_masters() ? unit.part(unit.parameters, i).reshaped(flat) : View()});
     }
   }
 }
@@ -83,6 +77,17 @@ void finish_step(Trainer& trainer, const UpdateOptions& options, StepResult& res
 
 }  // namespace
 
+Context context_of(Trainer& trainer, double dropout, uint64_t seed) {
+  return {.config = trainer.config,
+          .stream = trainer.stream,
+          .scratch = trainer.memory.scratch,
+          .tp = *trainer.groups.tp,
+          .rope_table = trainer.rope_table,
+          .recompute = trainer.execution.recompute,
+          .dropout = static_cast<float>(dropout),
+          .seed = seed};
+}
+
 TokenViews upload_tokens(runtime::Stream& stream, Arena& slot, const HostMicrobatch& batch) {
   const int64_t N = batch.B * batch.T;
   TokenViews views{.B = batch.B, .T = batch.T};
@@ -96,11 +101,16 @@ TokenViews upload_tokens(runtime::Stream& stream, Arena& slot, const HostMicroba
 
 std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, const Execution& execution,
                                       runtime::Stream& stream, runtime::Memory& memory, parallel::MeshGroups& groups) {
-  std::vector<Unit> units = make_units(config, groups.dp->size(), purpose, memory.persistent);
+  std::vector<Unit> units = make_units(config, groups.dp->size(), purpose, execution.storage, memory.persistent);
   TransformerWeights weights = bind_weights(config, units, &Unit::parameters);
   TransformerWeights gradients =
       purpose == Purpose::training ? bind_weights(config, units, &Unit::gradients) : TransformerWeights();
   const auto unit_count = static_cast<int64_t>(units.size());
+  View rope_table;
+  if (config.position == PositionKind::rope) {
+    rope_table = memory.persistent.allocate(DType::fp32, {config.positions, config.head_width});
+    runtime::fill_rope_table(stream, config.rope_theta, rope_table);
+  }
   stream.on_dispatch([dp = groups.dp.get()] { dp->progress(); });
   auto trainer = std::unique_ptr<Trainer>(new Trainer{.config = config,
                                                       .execution = execution,
@@ -108,6 +118,7 @@ std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose
                                                       .memory = memory,
                                                       .groups = groups,
                                                       .units = std::move(units),
+                                                      .rope_table = rope_table,
                                                       .weights = std::move(weights),
                                                       .gradients = std::move(gradients),
                                                       .totals = memory.persistent.allocate(DType::fp64, {3}),
@@ -149,7 +160,7 @@ void reset_loss(Trainer& trainer) {
 }
 
 void add_loss(Trainer& trainer, const HostMicrobatch& microbatch) {
-  Context context = context_of(trainer, 0, 0);
+  Context context = context_of(trainer);
   runtime::SlotRing::Lease slot = trainer.memory.slots.acquire();
   const TokenViews tokens = upload_tokens(trainer.stream, slot.arena(), microbatch);
   transformer_forward(context, trainer.weights, tokens, trainer.saved, slot.arena());

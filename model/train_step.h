@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "model/execution.h"
 #include "model/transformer.h"
 #include "parallel/gradient_reduction.h"
 #include "parallel/mesh.h"
@@ -25,20 +26,6 @@ struct HostMicrobatch {
 
 /// Copies a microbatch into its slot and adds the positions of its tokens.
 TokenViews upload_tokens(runtime::Stream& stream, runtime::Arena& slot, const HostMicrobatch& batch);
-
-/// What of the activations is saved for backward, and what is computed again there (Korthikanti et al. 2022,
-/// arXiv:2205.05198). The numbers are the same to the bit.
-enum class Recompute {
-  none,
-  selective,  ///< outputs of norms and activation functions are computed again
-  full,       ///< a block keeps its input only
-};
-
-/// How a model is computed; not what it is.
-struct Execution {
-  runtime::DType storage = runtime::DType::fp32;  ///< of activations and of the weights that layers read: fp32 or bf16
-  Recompute recompute = Recompute::none;
-};
 
 /// What one update does to the parameters.
 struct UpdateOptions {
@@ -76,6 +63,7 @@ struct Trainer {
   runtime::Memory& memory;
   parallel::MeshGroups& groups;
   std::vector<Unit> units;
+  runtime::View rope_table;  ///< (positions, D), absent without rope
   TransformerWeights weights;
   TransformerWeights gradients;
   runtime::View totals;  ///< (3) fp64: loss sum, target count, sum of squares of the gradient
@@ -83,9 +71,13 @@ struct Trainer {
   parallel::GradientReduction reduction;
 };
 
-/// Places everything persistent in memory.persistent and clears it. Parameters are zero: initialize() or load them.
+/// Places everything persistent in memory.persistent and clears it. Parameters are zero: initialize() them, or load the
+/// masters and round_masters().
 std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, const Execution& execution,
                                       runtime::Stream& stream, runtime::Memory& memory, parallel::MeshGroups& groups);
+
+/// What the layers of this trainer are given.
+Context context_of(Trainer& trainer, double dropout = 0, uint64_t seed = 0);
 
 /// Collective over dp; all ranks give equally many microbatches of equal shape.
 StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options);

@@ -1,6 +1,7 @@
 #include "model/transformer.h"
 
-#include "runtime/error.h"
+#include <algorithm>
+
 #include "runtime/ops/elementwise.h"
 #include "runtime/ops/embedding.h"
 
@@ -13,42 +14,53 @@ using runtime::View;
 
 namespace {
 
-/// Looks parameters of one unit up by the end of their names.
+/// Looks parameters of one unit up by the end of their names; absent views for those that the family has not.
 class UnitViews {
  public:
   UnitViews(const Unit& unit, View Unit::*range) : unit_(unit), range_(unit.*range) {}
 
-  View operator()(const std::string& suffix) const { return unit_.part(range_, index_of(suffix)); }
+  View operator()(const std::string& suffix) const { return fused(suffix, 1); }
 
   /// `count` fused parameters from `suffix` on, as one matrix or vector.
   View fused(const std::string& suffix, size_t count) const {
-    const size_t first = index_of(suffix);
-    const parallel::PlacedParameter& parameter = unit_.layout.parameters[first];
+    const std::vector<parallel::PlacedParameter>& parameters = unit_.layout.parameters;
+    const auto first = std::ranges::find_if(
+        parameters, [&](const parallel::PlacedParameter& parameter) { return parameter.spec.name.ends_with(suffix); });
+    if (first == parameters.end()) return View();
     int64_t rows = 0;
-    for (size_t i = first; i < first + count; ++i) rows += unit_.layout.parameters[i].spec.box.size[0];
-    const std::vector<int64_t>& size = parameter.spec.box.size;
-    return range_.range(parameter.offset, size.size() == 1 ? runtime::Shape{rows} : runtime::Shape{rows, size[1]});
+    for (size_t i = 0; i < count; ++i) rows += first[static_cast<std::ptrdiff_t>(i)].spec.box.size[0];
+    const std::vector<int64_t>& size = first->spec.box.size;
+    return range_.range(first->offset, size.size() == 1 ? runtime::Shape{rows} : runtime::Shape{rows, size[1]});
   }
 
  private:
-  size_t index_of(const std::string& suffix) const {
-    for (size_t i = 0; i < unit_.layout.parameters.size(); ++i) {
-      if (unit_.layout.parameters[i].spec.name.ends_with(suffix)) return i;
-    }
-    throw runtime::Error(runtime::ErrorKind::internal, "unit " + unit_.layout.name + " has no parameter " + suffix);
-  }
-
   const Unit& unit_;
   View range_;
 };
 
-BlockWeights bind_block(const UnitViews& of) {
-  return {
-      .norm1 = {of("input_layernorm.weight"), of("input_layernorm.bias")},
-      .attention = {of.fused("q_proj.weight", 3), of.fused("q_proj.bias", 3), of("o_proj.weight"), of("o_proj.bias")},
-      .norm2 = {of("post_attention_layernorm.weight"), of("post_attention_layernorm.bias")},
-      .feed_forward = {of("up_proj.weight"), of("up_proj.bias"), of("down_proj.weight"), of("down_proj.bias")}};
+LinearWeights bind_linear(const UnitViews& of, const std::string& first, size_t count = 1) {
+  return {of.fused(first + ".weight", count), of.fused(first + ".bias", count)};
 }
+
+NormWeights bind_norm(const UnitViews& of, const std::string& name) {
+  return {of(name + ".weight"), of(name + ".bias")};
+}
+
+BlockWeights bind_block(const UnitViews& of, const ModelConfig& config) {
+  const bool gated = config.activation == ActivationKind::swiglu;
+  return {.norm1 = bind_norm(of, "input_layernorm"),
+          .attention = {.qkv = bind_linear(of, "q_proj", 3), .out = bind_linear(of, "o_proj")},
+          .norm2 = bind_norm(of, "post_attention_layernorm"),
+          .feed_forward = {.up = gated ? bind_linear(of, "gate_proj", 2) : bind_linear(of, "up_proj"),
+                           .down = bind_linear(of, "down_proj")}};
+}
+
+/// Where a block's forward puts its branches (one after the other), what it saves, and outputs that can be made again.
+struct BlockMemory {
+  View branch;  ///< (N, C)
+  Arena& slot;
+  Arena& outputs;
+};
 
 void embed(Context& context, const EmbeddingWeights& weights, const TokenViews& tokens, View x) {
   embedding_forward(context.stream, {.tokens = tokens.tokens,
@@ -59,19 +71,59 @@ void embed(Context& context, const EmbeddingWeights& weights, const TokenViews& 
   apply_dropout(context, 0, DropoutPlace::embedding, tokens, x, x);
 }
 
-/// x = x + attention(norm1(x)); x = x + feed_forward(norm2(x)). The second addition is left to the next norm.
+/// x = x + attention(norm1(x)); x = x + feed_forward(norm2(x)). The second addition is left to the next norm. What a norm
+/// or an activation function puts out lies in `outputs`, the rest of what is saved in `slot`.
 BlockSaved block_forward(Context& context, const BlockWeights& weights, int64_t layer, const TokenViews& tokens,
-                         ResidualStream& x, View branch, Arena& slot) {
+                         ResidualStream& x, const BlockMemory& memory) {
+  const auto& [branch, slot, outputs] = memory;
   BlockSaved saved;
-  saved.norm1 = norm_forward(context, weights.norm1, x, slot);
+  saved.norm1 = norm_forward(context, weights.norm1, x, slot, outputs);
   saved.attention = attention_forward(context, weights.attention, tokens, saved.norm1.y, branch, slot);
   apply_dropout(context, layer, DropoutPlace::attention, tokens, branch, branch);
   x = {.residual = saved.norm1.sum, .branch = branch};
-  saved.norm2 = norm_forward(context, weights.norm2, x, slot);
-  saved.feed_forward = feed_forward_forward(context, weights.feed_forward, saved.norm2.y, branch, slot);
+  saved.norm2 = norm_forward(context, weights.norm2, x, slot, outputs);
+  saved.feed_forward = feed_forward_forward(context, weights.feed_forward, saved.norm2.y, branch, slot, outputs);
   apply_dropout(context, layer, DropoutPlace::feed_forward, tokens, branch, branch);
   x = {.residual = saved.norm2.sum, .branch = branch};
   return saved;
+}
+
+/// block_forward, keeping in the slot what context.recompute says.
+BlockSaved block_forward_keeping(Context& context, const BlockWeights& weights, int64_t layer, const TokenViews& tokens,
+                                 ResidualStream& x, View branch, Arena& slot) {
+  if (context.recompute == Recompute::none) {
+    return block_forward(context, weights, layer, tokens, x, {branch, slot, slot});
+  }
+  ArenaFrame frame(context.scratch);
+  if (context.recompute == Recompute::selective) {
+    BlockSaved saved = block_forward(context, weights, layer, tokens, x, {branch, slot, context.scratch});
+    saved.norm1.y = saved.norm2.y = saved.feed_forward.activation = View();
+    return saved;
+  }
+  const View input = x.residual;  // there is no branch: the addition below has been done
+  block_forward(context, weights, layer, tokens, x, {branch, context.scratch, context.scratch});
+  const View output = slot.allocate(input.dtype, input.shape);
+  runtime::add(context.stream, x.residual, x.branch, output);
+  x = {.residual = output, .branch = View()};
+  return {.input = input};
+}
+
+/// All that the backward of a block needs, what was not kept made again in scratch of the caller's frame.
+BlockSaved recomputed(Context& context, const BlockWeights& weights, int64_t layer, const TokenViews& tokens,
+                      const BlockSaved& kept) {
+  if (context.recompute == Recompute::none) return kept;
+  const runtime::RecomputeScope again(context.stream);
+  Arena& scratch = context.scratch;
+  if (context.recompute == Recompute::selective) {
+    BlockSaved saved = kept;
+    saved.norm1.y = norm_again(context, weights.norm1, kept.norm1, scratch);
+    saved.norm2.y = norm_again(context, weights.norm2, kept.norm2, scratch);
+    saved.feed_forward.activation = activation_again(context, kept.feed_forward, scratch);
+    return saved;
+  }
+  ResidualStream x{.residual = kept.input, .branch = View()};
+  const View branch = scratch.allocate(kept.input.dtype, kept.input.shape);
+  return block_forward(context, weights, layer, tokens, x, {branch, scratch, scratch});
 }
 
 /// The gradient that enters a branch: d, or a copy of it through the branch's dropout.
@@ -83,10 +135,11 @@ View branch_gradient(Context& context, int64_t layer, DropoutPlace place, const 
 
 /// d (N, C): gradient of the residual stream, from behind the block to before it.
 void block_backward(Context& context, const BlockWeights& weights, const BlockWeights& gradients, int64_t layer,
-                    const TokenViews& tokens, const BlockSaved& saved, View d) {
+                    const TokenViews& tokens, const BlockSaved& kept, View d) {
   ArenaFrame frame(context.scratch);
-  const View dnorm = context.scratch.allocate(DType::fp32, d.shape);
-  const View copy = context.dropout == 0 ? View() : context.scratch.allocate(DType::fp32, d.shape);
+  const BlockSaved saved = recomputed(context, weights, layer, tokens, kept);
+  const View dnorm = context.scratch.allocate(d.dtype, d.shape);
+  const View copy = context.dropout == 0 ? View() : context.scratch.allocate(d.dtype, d.shape);
   View dbranch = branch_gradient(context, layer, DropoutPlace::feed_forward, tokens, d, copy);
   feed_forward_backward(context, weights.feed_forward, gradients.feed_forward, saved.feed_forward,
                         {.x = saved.norm2.y, .dy = dbranch, .dx = dnorm});
@@ -104,8 +157,9 @@ TransformerWeights bind_weights(const ModelConfig& config, const std::vector<Uni
   const UnitViews embedding(units.front(), range);
   const UnitViews head(units.back(), range);
   weights.embedding = {embedding("embed_tokens.weight"), embedding("embed_positions.weight")};
-  for (size_t i = 1; i + 1 < units.size(); ++i) weights.blocks.push_back(bind_block(UnitViews(units[i], range)));
-  weights.head.norm = {head("norm.weight"), head("norm.bias")};
+  for (size_t i = 1; i + 1 < units.size(); ++i)
+    weights.blocks.push_back(bind_block(UnitViews(units[i], range), config));
+  weights.head.norm = bind_norm(head, "norm");
   weights.head.table = config.tied_embeddings ? weights.embedding.tokens : head("lm_head.weight");
   return weights;
 }
@@ -113,25 +167,27 @@ TransformerWeights bind_weights(const ModelConfig& config, const std::vector<Uni
 void transformer_forward(Context& context, const TransformerWeights& weights, const TokenViews& tokens,
                          TransformerSaved& saved, Arena& slot) {
   ArenaFrame frame(context.scratch);
+  const DType storage = weights.embedding.tokens.dtype;
   const runtime::Shape shape{tokens.B * tokens.T, context.config.width};
-  const View branch = context.scratch.allocate(DType::fp32, shape);
+  const View branch = context.scratch.allocate(storage, shape);
   saved.tokens = tokens;
   saved.blocks.clear();
-  ResidualStream x{.residual = slot.allocate(DType::fp32, shape), .branch = View()};
+  ResidualStream x{.residual = slot.allocate(storage, shape), .branch = View()};
   embed(context, weights.embedding, tokens, x.residual);
   for (size_t i = 0; i < weights.blocks.size(); ++i) {
-    saved.blocks.push_back(block_forward(context, weights.blocks[i], static_cast<int64_t>(i), tokens, x, branch, slot));
+    saved.blocks.push_back(
+        block_forward_keeping(context, weights.blocks[i], static_cast<int64_t>(i), tokens, x, branch, slot));
   }
-  saved.final_norm = norm_forward(context, weights.head.norm, x, slot);
+  saved.final_norm = norm_forward(context, weights.head.norm, x, slot, slot);
 }
 
 void transformer_backward(Context& context, const TransformerWeights& weights, const TransformerWeights& gradients,
                           const TransformerSaved& saved, View totals, const UnitDone& unit_done) {
   ArenaFrame frame(context.scratch);
-  const View d = context.scratch.allocate(DType::fp32, saved.final_norm.sum.shape);
+  const View d = context.scratch.allocate(saved.final_norm.sum.dtype, saved.final_norm.sum.shape);
   {
     ArenaFrame head_frame(context.scratch);
-    const View dy = context.scratch.allocate(DType::fp32, saved.final_norm.y.shape);
+    const View dy = context.scratch.allocate(d.dtype, d.shape);
     head_loss_and_gradient(context, weights.head, gradients.head, saved.tokens, saved.final_norm, dy, totals);
     norm_backward(context, weights.head.norm, gradients.head.norm, saved.final_norm, {.dy = dy, .dx = d});
   }
@@ -156,20 +212,21 @@ View transformer_cached(Context& context, const TransformerWeights& weights, con
   Arena& scratch = context.scratch;
   const TokenViews& tokens = input.tokens;
   const runtime::Shape shape{tokens.B * tokens.T, context.config.width};
-  const View x = scratch.allocate(DType::fp32, shape);
-  const View branch = scratch.allocate(DType::fp32, shape);
+  const DType storage = weights.embedding.tokens.dtype;
+  const View x = scratch.allocate(storage, shape);
+  const View branch = scratch.allocate(storage, shape);
   embed(context, weights.embedding, tokens, x);
   for (size_t i = 0; i < weights.blocks.size(); ++i) {
     ArenaFrame block_frame(scratch);
     const BlockWeights& block = weights.blocks[i];
-    const NormSaved norm1 = norm_forward(context, block.norm1, {.residual = x, .branch = View()}, scratch);
+    const NormSaved norm1 = norm_forward(context, block.norm1, {.residual = x, .branch = View()}, scratch, scratch);
     attention_cached(context, block.attention, input, norm1.y, caches[i], branch);
     runtime::add(context.stream, x, branch, x);
-    const NormSaved norm2 = norm_forward(context, block.norm2, {.residual = x, .branch = View()}, scratch);
-    feed_forward_forward(context, block.feed_forward, norm2.y, branch, scratch);
+    const NormSaved norm2 = norm_forward(context, block.norm2, {.residual = x, .branch = View()}, scratch, scratch);
+    feed_forward_forward(context, block.feed_forward, norm2.y, branch, scratch, scratch);
     runtime::add(context.stream, x, branch, x);
   }
-  return norm_forward(context, weights.head.norm, {.residual = x, .branch = View()}, slot).y;
+  return norm_forward(context, weights.head.norm, {.residual = x, .branch = View()}, slot, slot).y;
 }
 
 }  // namespace trireme::model

@@ -1,5 +1,6 @@
-// A decoder-only transformer (Radford et al. 2019, GPT-2) from its layers: forward over one microbatch, backward, and
-// the step of generation. It reads like the paper; it knows neither devices nor ranks nor files.
+// A decoder-only transformer (Radford et al. 2019, GPT-2; Touvron et al. 2023, arXiv:2302.13971, Llama) from its layers:
+// forward over one microbatch, backward, and the step of generation. It reads like the papers; it knows neither devices
+// nor ranks nor files.
 #pragma once
 
 #include <functional>
@@ -15,7 +16,7 @@ namespace trireme::model {
 
 struct EmbeddingWeights {
   runtime::View tokens;     ///< (V, C)
-  runtime::View positions;  ///< (positions, C)
+  runtime::View positions;  ///< (positions, C), absent with rope
 };
 
 struct BlockWeights {
@@ -35,7 +36,10 @@ struct TransformerWeights {
 /// `range` chooses which: &Unit::parameters or &Unit::gradients.
 TransformerWeights bind_weights(const ModelConfig& config, const std::vector<Unit>& units, runtime::View Unit::*range);
 
+/// What a block keeps for its backward. Selective recomputation leaves out norm1.y, norm2.y and
+/// feed_forward.activation, full recomputation everything but the input.
 struct BlockSaved {
+  runtime::View input;  ///< (N, C), with full recomputation only: the residual stream before the block
   NormSaved norm1;
   AttentionSaved attention;
   NormSaved norm2;

@@ -28,7 +28,8 @@ class Stream {
   Device device() const { return device_; }
 
   /// Called by every op after its shape checks and before its kernel; the scope lasts until the kernel is done.
-  [[nodiscard]] OpScope dispatch(const OpCost& cost) {
+  [[nodiscard]] OpScope dispatch(OpCost cost) {
+    if (recomputing_) cost.recomputed_flops = cost.flops;
     costs_.add(cost);
     if (progress_) progress_();
     return OpScope(profile_, cost);
@@ -44,10 +45,28 @@ class Stream {
   void clear_costs() { costs_ = {}; }
 
  private:
+  friend class RecomputeScope;
+
   Device device_;
   CostRecord costs_;
   std::function<void()> progress_;
   OpProfile* profile_ = nullptr;
+  bool recomputing_ = false;
+};
+
+/// Ops inside the scope repeat what was computed before: all their flops are recomputed ones.
+class RecomputeScope {
+ public:
+  explicit RecomputeScope(Stream& stream) : stream_(stream), before_(stream.recomputing_) {
+    stream.recomputing_ = true;
+  }
+  ~RecomputeScope() { stream_.recomputing_ = before_; }
+  RecomputeScope(const RecomputeScope&) = delete;
+  RecomputeScope& operator=(const RecomputeScope&) = delete;
+
+ private:
+  Stream& stream_;
+  bool before_;
 };
 
 }  // namespace trireme::runtime

@@ -1,14 +1,14 @@
 #include "model/layers/attention.h"
 
 #include "runtime/ops/attention.h"
-#include "runtime/ops/linear.h"
+#include "runtime/ops/rope.h"
 
 namespace trireme::model {
 
 using runtime::ArenaFrame;
 using runtime::ConstView;
 using runtime::DType;
-using runtime::Epilogue;
+using runtime::Rotation;
 using runtime::View;
 
 namespace {
@@ -18,39 +18,41 @@ runtime::AttentionShape shape_of(const Context& context, const TokenViews& token
   return {.B = tokens.B, .T = tokens.T, .H = config.heads, .K = config.kv_heads, .D = config.head_width};
 }
 
+/// Turns the q and k heads (or their gradients back) by the positions of their tokens, where the model has rope.
+void rotate(Context& context, const TokenViews& tokens, View qkv, Rotation rotation) {
+  if (context.rope_table.absent()) return;
+  runtime::rope(context.stream, shape_of(context, tokens),
+                {.table = context.rope_table, .positions = tokens.positions, .qkv = qkv, .rotation = rotation});
+}
+
 }  // namespace
 
 AttentionSaved attention_forward(Context& context, const AttentionWeights& weights, const TokenViews& tokens,
                                  ConstView x, View y, runtime::Arena& slot) {
   const runtime::AttentionShape shape = shape_of(context, tokens);
   const int64_t N = tokens.B * tokens.T;
-  AttentionSaved saved{.qkv = slot.allocate(DType::fp32, {N, weights.qkv.shape[0]}),
-                       .heads = slot.allocate(DType::fp32, {N, shape.H * shape.D}),
+  AttentionSaved saved{.qkv = slot.allocate(x.dtype, {N, (shape.H + 2 * shape.K) * shape.D}),
+                       .heads = slot.allocate(x.dtype, {N, shape.H * shape.D}),
                        .log_sum_exp = slot.allocate(DType::fp32, {shape.B, shape.H, shape.T})};
-  linear_forward(context.stream,
-                 {.x = x, .weight = weights.qkv, .bias = weights.qkv_bias, .epilogue = Epilogue::bias, .y = saved.qkv},
-                 context.scratch);
+  linear(context, weights.qkv, x, saved.qkv);
+  rotate(context, tokens, saved.qkv, Rotation::forward);
   runtime::attention_forward(context.stream, shape, saved.qkv, saved.heads, saved.log_sum_exp, context.scratch);
-  linear_forward(
-      context.stream,
-      {.x = saved.heads, .weight = weights.out, .bias = weights.out_bias, .epilogue = Epilogue::bias, .y = y},
-      context.scratch);
+  linear(context, weights.out, saved.heads, y);
   return saved;
 }
 
 void attention_backward(Context& context, const AttentionWeights& weights, const AttentionWeights& gradients,
-                        const TokenViews& tokens, const AttentionSaved& saved, const AttentionGradientViews& views) {
+                        const TokenViews& tokens, const AttentionSaved& saved, const GradientViews& views) {
   ArenaFrame frame(context.scratch);
-  const View dheads = context.scratch.allocate(DType::fp32, saved.heads.shape);
-  const View dqkv = context.scratch.allocate(DType::fp32, saved.qkv.shape);
-  linear_backward_input(context.stream, views.dy, weights.out, dheads, context.scratch);
-  linear_backward_weight(context.stream, views.dy, saved.heads, gradients.out, gradients.out_bias, context.scratch);
+  const View dheads = context.scratch.allocate(views.dy.dtype, saved.heads.shape);
+  const View dqkv = context.scratch.allocate(views.dy.dtype, saved.qkv.shape);
+  linear_backward(context, weights.out, gradients.out, {.x = saved.heads, .dy = views.dy, .dx = dheads});
   runtime::attention_backward(
       context.stream, shape_of(context, tokens),
       {.qkv = saved.qkv, .y = saved.heads, .log_sum_exp = saved.log_sum_exp, .dy = dheads, .dqkv = dqkv},
       context.scratch);
-  linear_backward_input(context.stream, dqkv, weights.qkv, views.dx, context.scratch);
-  linear_backward_weight(context.stream, dqkv, views.x, gradients.qkv, gradients.qkv_bias, context.scratch);
+  rotate(context, tokens, dqkv, Rotation::backward);
+  linear_backward(context, weights.qkv, gradients.qkv, {.x = views.x, .dy = dqkv, .dx = views.dx});
 }
 
 void attention_cached(Context& context, const AttentionWeights& weights, const CachedTokens& input, ConstView x,
@@ -59,18 +61,15 @@ void attention_cached(Context& context, const AttentionWeights& weights, const C
   const TokenViews& tokens = input.tokens;
   const runtime::AttentionShape shape = shape_of(context, tokens);
   const int64_t N = tokens.B * tokens.T;
-  const View qkv = context.scratch.allocate(DType::fp32, {N, weights.qkv.shape[0]});
-  const View heads = context.scratch.allocate(DType::fp32, {N, shape.H * shape.D});
-  linear_forward(context.stream,
-                 {.x = x, .weight = weights.qkv, .bias = weights.qkv_bias, .epilogue = Epilogue::bias, .y = qkv},
-                 context.scratch);
+  const View qkv = context.scratch.allocate(x.dtype, {N, (shape.H + 2 * shape.K) * shape.D});
+  const View heads = context.scratch.allocate(x.dtype, {N, shape.H * shape.D});
+  linear(context, weights.qkv, x, qkv);
+  rotate(context, tokens, qkv, Rotation::forward);
   runtime::cached_attention(
       context.stream, shape,
       {.qkv = qkv, .key_cache = cache.keys, .value_cache = cache.values, .past = input.past, .y = heads},
       context.scratch);
-  linear_forward(context.stream,
-                 {.x = heads, .weight = weights.out, .bias = weights.out_bias, .epilogue = Epilogue::bias, .y = y},
-                 context.scratch);
+  linear(context, weights.out, heads, y);
 }
 
 }  // namespace trireme::model

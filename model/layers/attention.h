@@ -1,19 +1,18 @@
-// Causal self-attention: y = o(attention(q, k, v)), q, k, v = x w_qkv^T + b (Vaswani et al. 2017, arXiv:1706.03762).
+// Causal self-attention: y = o(attention(q, k, v)), q, k, v = x w_qkv^T + b (Vaswani et al. 2017, arXiv:1706.03762), with
+// grouped key/value heads (Ainslie et al. 2023, arXiv:2305.13245) and, where the model has rope, rotated q and k.
 #pragma once
 
-#include "model/layers/context.h"
+#include "model/layers/linear.h"
 
 namespace trireme::model {
 
 struct AttentionWeights {
-  runtime::View qkv;       ///< ((H + 2K) D, C): q, k and v projections, fused
-  runtime::View qkv_bias;  ///< ((H + 2K) D)
-  runtime::View out;       ///< (C, H D)
-  runtime::View out_bias;  ///< (C)
+  LinearWeights qkv;  ///< ((H + 2K) D, C): q, k and v projections, fused
+  LinearWeights out;  ///< (C, H D)
 };
 
 struct AttentionSaved {
-  runtime::View qkv;          ///< (N, (H + 2K) D)
+  runtime::View qkv;          ///< (N, (H + 2K) D), q and k after their rotation
   runtime::View heads;        ///< (N, H D)
   runtime::View log_sum_exp;  ///< (B, H, T)
 };
@@ -29,13 +28,8 @@ AttentionSaved attention_forward(Context& context, const AttentionWeights& weigh
                                  runtime::ConstView x, runtime::View y, runtime::Arena& slot);
 
 /// dx (N, C) from dy (N, C); weight gradients accumulate. x is the forward's input.
-struct AttentionGradientViews {
-  runtime::ConstView x;
-  runtime::ConstView dy;
-  runtime::View dx;
-};
 void attention_backward(Context& context, const AttentionWeights& weights, const AttentionWeights& gradients,
-                        const TokenViews& tokens, const AttentionSaved& saved, const AttentionGradientViews& views);
+                        const TokenViews& tokens, const AttentionSaved& saved, const GradientViews& views);
 
 /// The forward over tokens that follow cached ones; appends to the cache. y (N, C) is overwritten; x (N, C).
 void attention_cached(Context& context, const AttentionWeights& weights, const CachedTokens& input,

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "model/config.h"
+#include "model/execution.h"
 #include "runtime/arena.h"
 #include "runtime/communicator.h"
 #include "runtime/stream.h"
@@ -16,6 +17,8 @@ struct Context {
   runtime::Stream& stream;
   runtime::Arena& scratch;
   runtime::Communicator& tp;
+  runtime::ConstView rope_table{};  ///< (positions, D), absent without rope
+  Recompute recompute = Recompute::none;
   float dropout = 0;  ///< probability; 0 outside training
   uint64_t seed = 0;  ///< of the dropout bits
 };

@@ -2,43 +2,81 @@
 
 #include "runtime/ops/gelu.h"
 #include "runtime/ops/linear.h"
+#include "runtime/ops/swiglu.h"
 
 namespace trireme::model {
 
-using runtime::DType;
-using runtime::Epilogue;
+using runtime::Arena;
+using runtime::ConstView;
+using runtime::Shape;
 using runtime::View;
 
-FeedForwardSaved feed_forward_forward(Context& context, const FeedForwardWeights& weights, runtime::ConstView x, View y,
-                                      runtime::Arena& slot) {
-  const runtime::Shape shape{x.shape[0], weights.up.shape[0]};
-  FeedForwardSaved saved{.pre_activation = slot.allocate(DType::fp32, shape),
-                         .activation = slot.allocate(DType::fp32, shape)};
-  linear_forward(context.stream,
-                 {.x = x,
-                  .weight = weights.up,
-                  .bias = weights.up_bias,
-                  .epilogue = Epilogue::bias_gelu,
-                  .y = saved.activation,
-                  .pre_activation = saved.pre_activation},
-                 context.scratch);
-  linear_forward(
-      context.stream,
-      {.x = saved.activation, .weight = weights.down, .bias = weights.down_bias, .epilogue = Epilogue::bias, .y = y},
-      context.scratch);
+namespace {
+
+/// (N, F): of the input of `down`.
+Shape activation_shape(const Context& context, int64_t N) {
+  return {N, context.config.feed_forward_width};
+}
+
+void activate(Context& context, View pre_activation, View activation) {
+  switch (context.config.activation) {
+    case ActivationKind::gelu:
+      return runtime::gelu_forward(context.stream, pre_activation, activation);
+    case ActivationKind::swiglu:
+      return runtime::swiglu_forward(context.stream, pre_activation, activation);
+  }
+}
+
+void activate_backward(Context& context, View pre_activation, View dactivation, View dpre_activation) {
+  switch (context.config.activation) {
+    case ActivationKind::gelu:
+      return runtime::gelu_backward(context.stream, pre_activation, dactivation, dpre_activation);
+    case ActivationKind::swiglu:
+      return runtime::swiglu_backward(context.stream, pre_activation, dactivation, dpre_activation);
+  }
+}
+
+}  // namespace
+
+FeedForwardSaved feed_forward_forward(Context& context, const FeedForwardWeights& weights, ConstView x, View y,
+                                      Arena& slot, Arena& outputs) {
+  const int64_t N = x.shape[0];
+  FeedForwardSaved saved{.pre_activation = slot.allocate(x.dtype, {N, weights.up.weight.shape[0]}),
+                         .activation = outputs.allocate(x.dtype, activation_shape(context, N))};
+  if (context.config.activation == ActivationKind::gelu && !weights.up.bias.absent()) {
+    runtime::linear_forward(context.stream,
+                            {.x = x,
+                             .weight = weights.up.weight,
+                             .bias = weights.up.bias,
+                             .epilogue = runtime::Epilogue::bias_gelu,
+                             .y = saved.activation,
+                             .pre_activation = saved.pre_activation},
+                            context.scratch);
+  } else {
+    linear(context, weights.up, x, saved.pre_activation);
+    activate(context, saved.pre_activation, saved.activation);
+  }
+  linear(context, weights.down, saved.activation, y);
   return saved;
 }
 
+View activation_again(Context& context, const FeedForwardSaved& saved, Arena& outputs) {
+  const View activation =
+      outputs.allocate(saved.pre_activation.dtype, activation_shape(context, saved.pre_activation.shape[0]));
+  activate(context, saved.pre_activation, activation);
+  return activation;
+}
+
 void feed_forward_backward(Context& context, const FeedForwardWeights& weights, const FeedForwardWeights& gradients,
-                           const FeedForwardSaved& saved, const FeedForwardGradientViews& views) {
+                           const FeedForwardSaved& saved, const GradientViews& views) {
   runtime::ArenaFrame frame(context.scratch);
-  const View dactivation = context.scratch.allocate(DType::fp32, saved.activation.shape);
-  linear_backward_input(context.stream, views.dy, weights.down, dactivation, context.scratch);
-  linear_backward_weight(context.stream, views.dy, saved.activation, gradients.down, gradients.down_bias,
-                         context.scratch);
-  gelu_backward(context.stream, saved.pre_activation, dactivation, dactivation);
-  linear_backward_input(context.stream, dactivation, weights.up, views.dx, context.scratch);
-  linear_backward_weight(context.stream, dactivation, views.x, gradients.up, gradients.up_bias, context.scratch);
+  const bool in_place = saved.pre_activation.shape == saved.activation.shape;
+  const View dactivation = context.scratch.allocate(views.dy.dtype, saved.activation.shape);
+  const View dpre_activation =
+      in_place ? dactivation : context.scratch.allocate(views.dy.dtype, saved.pre_activation.shape);
+  linear_backward(context, weights.down, gradients.down, {.x = saved.activation, .dy = views.dy, .dx = dactivation});
+  activate_backward(context, saved.pre_activation, dactivation, dpre_activation);
+  linear_backward(context, weights.up, gradients.up, {.x = views.x, .dy = dpre_activation, .dx = views.dx});
 }
 
 }  // namespace trireme::model

@@ -1,33 +1,29 @@
-// The feed-forward layer: y = down(gelu(up(x))).
+// The feed-forward layer: y = down(activation(up(x))), the activation being gelu, or swiglu with a gate beside up.
 #pragma once
 
-#include "model/layers/context.h"
+#include "model/layers/linear.h"
 
 namespace trireme::model {
 
 struct FeedForwardWeights {
-  runtime::View up;         ///< (F, C)
-  runtime::View up_bias;    ///< (F)
-  runtime::View down;       ///< (C, F)
-  runtime::View down_bias;  ///< (C)
+  LinearWeights up;    ///< (F, C); with swiglu (2F, C): gate and up projections, fused
+  LinearWeights down;  ///< (C, F)
 };
 
 struct FeedForwardSaved {
-  runtime::View pre_activation;  ///< (N, F)
+  runtime::View pre_activation;  ///< (N, F), with swiglu (N, 2F)
   runtime::View activation;      ///< (N, F)
 };
 
-/// y (N, C) is overwritten; x (N, C).
+/// y (N, C) is overwritten; x (N, C). pre_activation lies in `slot`, activation in `outputs`.
 FeedForwardSaved feed_forward_forward(Context& context, const FeedForwardWeights& weights, runtime::ConstView x,
-                                      runtime::View y, runtime::Arena& slot);
+                                      runtime::View y, runtime::Arena& slot, runtime::Arena& outputs);
+
+/// The activation again, from what was saved, to the same bits; in `outputs`.
+runtime::View activation_again(Context& context, const FeedForwardSaved& saved, runtime::Arena& outputs);
 
 /// dx (N, C) from dy (N, C); weight gradients accumulate. x is the forward's input.
-struct FeedForwardGradientViews {
-  runtime::ConstView x;
-  runtime::ConstView dy;
-  runtime::View dx;
-};
 void feed_forward_backward(Context& context, const FeedForwardWeights& weights, const FeedForwardWeights& gradients,
-                           const FeedForwardSaved& saved, const FeedForwardGradientViews& views);
+                           const FeedForwardSaved& saved, const GradientViews& views);
 
 }  // namespace trireme::model

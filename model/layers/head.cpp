@@ -34,7 +34,7 @@ Chunk chunk_forward(Context& context, const HeadWeights& weights, const TokenVie
   const int64_t count = std::min(chunk_tokens(y.shape[0], weights.table.shape[0]), y.shape[0] - begin);
   Chunk chunk{.y = y.rows(begin, count),
               .targets = tokens.targets.rows(begin, count),
-              .logits = context.scratch.allocate(DType::fp32, {count, weights.table.shape[0]}),
+              .logits = context.scratch.allocate(y.dtype, {count, weights.table.shape[0]}),
               .partials = context.scratch.allocate(DType::fp32, {count, 3})};
   head_logits(context, weights, chunk.y, chunk.logits);
   loss_partials(context.stream, chunk.logits, chunk.targets, 0, chunk.partials);

@@ -1,42 +1,87 @@
 #include "model/layers/norm.h"
 
 #include "runtime/ops/layer_norm.h"
+#include "runtime/ops/rms_norm.h"
 
 namespace trireme::model {
 
+using runtime::Arena;
+using runtime::ConstView;
 using runtime::DType;
+using runtime::View;
 
-NormSaved norm_forward(Context& context, const NormWeights& weights, const ResidualStream& x, runtime::Arena& slot) {
+namespace {
+
+/// `branch` is absent where saved.sum already is what is normalised.
+void normalise(Context& context, const NormWeights& weights, ConstView residual, ConstView branch,
+               const NormSaved& saved) {
+  const View sum = branch.absent() ? View() : saved.sum;
+  const auto epsilon = static_cast<float>(context.config.norm_epsilon);
+  switch (context.config.norm) {
+    case NormKind::layer_norm:
+      return runtime::layer_norm_forward(context.stream, {.residual = residual,
+                                                          .branch = branch,
+                                                          .weight = weights.weight,
+                                                          .bias = weights.bias,
+                                                          .epsilon = epsilon,
+                                                          .sum = sum,
+                                                          .y = saved.y,
+                                                          .mean = saved.mean,
+                                                          .rstd = saved.rstd});
+    case NormKind::rms_norm:
+      return runtime::rms_norm_forward(context.stream, {.residual = residual,
+                                                        .branch = branch,
+                                                        .weight = weights.weight,
+                                                        .epsilon = epsilon,
+                                                        .sum = sum,
+                                                        .y = saved.y,
+                                                        .rstd = saved.rstd});
+  }
+}
+
+}  // namespace
+
+NormSaved norm_forward(Context& context, const NormWeights& weights, const ResidualStream& x, Arena& slot,
+                       Arena& outputs) {
   const runtime::Shape shape = x.residual.shape;
-  const bool has_branch = !x.branch.absent();
   NormSaved saved;
-  saved.sum = has_branch ? slot.allocate(DType::fp32, shape) : x.residual;
-  saved.y = slot.allocate(DType::fp32, shape);
-  saved.mean = slot.allocate(DType::fp32, {shape[0]});
+  saved.sum = x.branch.absent() ? x.residual : slot.allocate(x.residual.dtype, shape);
+  if (context.config.norm == NormKind::layer_norm) saved.mean = slot.allocate(DType::fp32, {shape[0]});
   saved.rstd = slot.allocate(DType::fp32, {shape[0]});
-  runtime::layer_norm_forward(context.stream, {.residual = x.residual,
-                                               .branch = x.branch,
-                                               .weight = weights.weight,
-                                               .bias = weights.bias,
-                                               .epsilon = static_cast<float>(context.config.norm_epsilon),
-                                               .sum = has_branch ? saved.sum : runtime::View(),
-                                               .y = saved.y,
-                                               .mean = saved.mean,
-                                               .rstd = saved.rstd});
+  saved.y = outputs.allocate(x.residual.dtype, shape);
+  normalise(context, weights, x.residual, x.branch, saved);
   return saved;
+}
+
+View norm_again(Context& context, const NormWeights& weights, const NormSaved& saved, Arena& outputs) {
+  NormSaved again = saved;
+  again.y = outputs.allocate(saved.sum.dtype, saved.sum.shape);
+  normalise(context, weights, saved.sum, ConstView(), again);
+  return again.y;
 }
 
 void norm_backward(Context& context, const NormWeights& weights, const NormWeights& gradients, const NormSaved& saved,
                    const NormGradientViews& views) {
-  runtime::layer_norm_backward(context.stream, {.dy = views.dy,
-                                                .sum = saved.sum,
-                                                .weight = weights.weight,
-                                                .mean = saved.mean,
-                                                .rstd = saved.rstd,
-                                                .dresidual = views.dresidual,
-                                                .dx = views.dx,
-                                                .dweight = gradients.weight,
-                                                .dbias = gradients.bias});
+  switch (context.config.norm) {
+    case NormKind::layer_norm:
+      return runtime::layer_norm_backward(context.stream, {.dy = views.dy,
+                                                           .sum = saved.sum,
+                                                           .weight = weights.weight,
+                                                           .mean = saved.mean,
+                                                           .rstd = saved.rstd,
+                                                           .dresidual = views.dresidual,
+                                                           .dx = views.dx,
+                                                           .dweight = gradients.weight,
+                                                           .dbias = gradients.bias});
+    case NormKind::rms_norm:
+      return runtime::rms_norm_backward(context.stream, {.dy = views.dy,
+                                                         .sum = saved.sum,
+                                                         .weight = weights.weight,
+                                                         .rstd = saved.rstd,
+                                                         .dresidual = views.dresidual,
+                                                         .dx = views.dx,
+                                                         .dweight = gradients.weight});
+  }
 }
 
 }  // namespace trireme::model

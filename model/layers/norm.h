@@ -1,4 +1,4 @@
-// Residual addition and layer normalisation.
+// Residual addition and normalisation: layer norm or RMS norm, as the model says.
 #pragma once
 
 #include "model/layers/context.h"
@@ -7,14 +7,14 @@ namespace trireme::model {
 
 struct NormWeights {
   runtime::View weight;  ///< (C)
-  runtime::View bias;    ///< (C)
+  runtime::View bias;    ///< (C), absent with RMS norm
 };
 
 /// What the forward leaves for the backward. `sum` is the residual stream after the addition.
 struct NormSaved {
   runtime::View sum;   ///< (N, C)
   runtime::View y;     ///< (N, C)
-  runtime::View mean;  ///< (N)
+  runtime::View mean;  ///< (N), absent with RMS norm
   runtime::View rstd;  ///< (N)
 };
 
@@ -24,8 +24,13 @@ struct NormGradientViews {
   runtime::View dx;              ///< (N, C)
 };
 
-/// sum = residual + branch (or residual itself when there is no branch yet); y = norm(sum).
-NormSaved norm_forward(Context& context, const NormWeights& weights, const ResidualStream& x, runtime::Arena& slot);
+/// sum = residual + branch (or residual itself when there is no branch yet); y = norm(sum). y lies in `outputs`, the
+/// rest in `slot`.
+NormSaved norm_forward(Context& context, const NormWeights& weights, const ResidualStream& x, runtime::Arena& slot,
+                       runtime::Arena& outputs);
+
+/// y again, from what was saved, to the same bits; in `outputs`.
+runtime::View norm_again(Context& context, const NormWeights& weights, const NormSaved& saved, runtime::Arena& outputs);
 
 /// dx = dresidual + norm'(dy): the gradient of the stream before the norm from that behind its branch (dresidual,
 /// absent when nothing else reads the stream, or dx itself).

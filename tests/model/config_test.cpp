@@ -43,8 +43,9 @@ TEST(ModelConfig, RoundTripsThroughJson) {
 }
 
 TEST(ModelConfig, MistakesNameFileKeyAndMend) {
-  EXPECT_EQ(message(R"({"n_layer": 2})"), "config.json: no model_type; this version trains gpt2");
-  EXPECT_EQ(message(R"({"model_type": "bert"})"), "config.json: model_type is 'bert'; this version trains gpt2");
+  EXPECT_EQ(message(R"({"n_layer": 2})"), "config.json: no model_type; this version trains gpt2 and llama");
+  EXPECT_EQ(message(R"({"model_type": "bert"})"),
+            "config.json: model_type is 'bert'; this version trains gpt2 and llama");
   EXPECT_EQ(message(R"({"model_type": "gpt2", "n_head": 5})"),
             "config.json: n_head 5 does not divide n_embd 768; choose a width that is a multiple of the heads");
   EXPECT_EQ(message(R"({"model_type": "gpt2", "n_layer": "two"})"),

@@ -1,166 +1,243 @@
-// Each layer alone: gradients of its input and weights against central differences of the float64 reference.
+// Each layer alone: its output against the float64 reference, the gradients of its inputs and weights against central
+// differences of that.
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <list>
 
-#include "runtime/memory.h"
+#include "runtime/ops/elementwise.h"
 #include "tests/model/small_model.h"
+#include "tests/reference/finite_differences.h"
 #include "tests/reference/tensors.h"
 
 namespace trireme::tests {
 namespace {
 
-using runtime::Arena;
+using model::BlockWeights;
+using model::ModelConfig;
+using runtime::DType;
+using runtime::Shape;
 using runtime::View;
 
 constexpr int64_t kB = 2;
 constexpr int64_t kT = 5;
 constexpr int64_t kN = kB * kT;
 
-/// One layer in memory of its own: named weights, an input x and an output gradient dy. The scalar that is differentiated is the sum of
-/// dy * y.
+/// The layers of a model of one block, given random inputs. What is differentiated is the sum of dy * y, so that the
+/// gradients are those that the layer's backward makes of dy.
 class LayerCase {
  public:
-  explicit LayerCase(const model::ModelConfig& config_) : config(config_), x(values("x", {kN, config_.width})) {}
+  LayerCase(const ModelConfig& config, DType storage)
+      : trace_(__FILE__, __LINE__, config.family + " " + std::string(name(storage))),
+        storage_(storage),
+        small_(one_layer(config), {.storage = storage}, kB, kT),
+        batch_(random_.engine(), kB, kT, config.vocabulary_size),
+        slot_(small_.memory.slots.acquire()),
+        tokens(model::upload_tokens(small_.stream, slot_.arena(), batch_.host())) {
+    small_.randomize(random_.engine());
+  }
 
-  View weight(const std::string& name, runtime::Shape shape) { return values(name, shape); }
-  View gradient(runtime::Shape shape) { return zeros_.emplace_back(Tensor<float>(shape)).view(); }
+  const ModelConfig& config() const { return small_.trainer->config; }
+  model::Context context() { return model::context_of(*small_.trainer); }
+  const BlockWeights& weights() const { return small_.trainer->weights.blocks[0]; }
+  const BlockWeights& gradients() const { return small_.trainer->gradients.blocks[0]; }
+  model::Trainer& trainer() { return *small_.trainer; }
+  const std::vector<int32_t>& targets() const { return batch_.targets; }
+  runtime::Arena& arena() { return arena_; }
 
-  model::Context context() { return {.config = config, .stream = stream_, .scratch = scratch_, .tp = *tp_}; }
-  model::TokenViews tokens() const { return {.B = kB, .T = kT}; }
-  Arena& slot() { return slot_; }
-  View output() { return gradient({kN, config.width}); }
-  View dy() { return dy_.view(); }
+  /// (N, C) in the storage, N(0, 1) or NaN.
+  View normals() {
+    const View view = empty();
+    const Tensor<float> values = random_.normals(view.shape);
+    runtime::cast(small_.stream, values.view(), view);
+    return view;
+  }
+  View empty() { return filled({kN, config().width}, std::numeric_limits<double>::quiet_NaN()); }
+  View filled(const Shape& shape, double value) {
+    const View view = arena_.allocate(storage_, shape);
+    runtime::fill(small_.stream, view, value);
+    return view;
+  }
 
-  /// Holds `analytic` against differences of `reference`(values by name) -> y, at some elements of the tensor `name`.
-  void expect_gradient(const std::string& name, const View& analytic,
-                       const std::function<Rows(const Parameters&)>& reference) {
+  /// An input and what the backward says of it.
+  struct Input {
+    View value;
+    View gradient;
+  };
+  struct Output {
+    View value;
+    View dy;
+  };
+  /// `reference` makes the outputs' rows from the inputs and the parameters under `prefix`, all by name.
+  void expect_matches(const std::string& prefix, const std::map<std::string, Input>& inputs,
+                      const std::vector<Output>& outputs,
+                      const std::function<std::vector<Rows>(const Parameters&)>& reference) {
     Parameters at;
-    for (const auto& [key, tensor] : named_) at[key] = to_double(tensor);
-    const auto scalar = [&] {
-      const Rows y = reference(at);
+    Parameters actual;
+    const Parameters gradients = small_.values(&model::Unit::gradients);
+    for (const auto& [key, value] : small_.values(&model::Unit::parameters)) {
+      if (!key.starts_with(prefix)) continue;
+      at[key] = value;
+      actual[key] = gradients.at(key);
+    }
+    for (const auto& [key, input] : inputs) {
+      at[key] = doubles(input.value);
+      actual[key] = doubles(input.gradient);
+    }
+    const std::vector<Rows> expected = reference(at);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const Vector y = doubles(outputs[i].value);
+      EXPECT_LE(relative_error(std::span<const double>(y), expected[i].values), tolerance()) << "output " << i;
+    }
+    const auto scalar = [&](const Parameters& p) {
+      const std::vector<Rows> rows = reference(p);
       double sum = 0;
-      for (int64_t i = 0; i < dy_.size(); ++i) sum += y.values[static_cast<size_t>(i)] * dy_[i];
+      for (size_t i = 0; i < outputs.size(); ++i) {
+        const Vector dy = doubles(outputs[i].dy);
+        for (size_t e = 0; e < dy.size(); ++e) sum += rows[i].values[e] * dy[e];
+      }
       return sum;
     };
-    const std::vector<float> gradient(analytic.as<float>(), analytic.as<float>() + analytic.elements());
-    double norm = 0;
-    for (float g : gradient) norm += double{g} * g;
-    for (int probe = 0; probe < 8; ++probe) {
-      const size_t i = static_cast<size_t>(random_.below(analytic.elements()));
-      constexpr double kStep = 1e-5;  // error of the quotient about 1e-9
-      double& value = at.at(name)[i];
-      const double before = value;
-      value = before + kStep;
-      const double above = scalar();
-      value = before - kStep;
-      const double below = scalar();
-      value = before;
-      // fp32 sums of some hundred terms; the absolute part is for tensors whose gradient cancels (the bias of k).
-      EXPECT_NEAR(gradient[i], (above - below) / (2 * kStep), 1e-5 * std::sqrt(norm) + 2e-6) << name << "[" << i << "]";
-    }
+    expect_gradients_near(actual, finite_differences(at, scalar), {.of_own = tolerance(), .of_all = tolerance() / 10});
   }
-
-  const model::ModelConfig config;
 
  private:
-  View values(const std::string& name, runtime::Shape shape) {
-    return named_.emplace(name, random_.normals(shape, 0.5f)).first->second.view();
+  /// A layer is a few ops.
+  double tolerance() const {
+    return storage_ == DType::bf16 ? 2 * kStorageTolerance<runtime::bf16> : kStorageTolerance<float>;
+  }
+  static ModelConfig one_layer(ModelConfig config) {
+    config.layers = 1;
+    return config;
   }
 
+  testing::ScopedTrace trace_;
   Random random_;
-  std::map<std::string, Tensor<float>> named_;
-  std::list<Tensor<float>> zeros_;
-  Tensor<float> dy_ = random_.normals({kN, config.width});
-  runtime::Stream stream_{runtime::Device::cpu};
-  Arena scratch_ = Arena::host("scratch", 1 << 20);
-  Arena slot_ = Arena::host("slot", 1 << 20);
-  std::unique_ptr<runtime::Communicator> tp_ = runtime::solo_communicator();
+  DType storage_;
+  SmallModel small_;
+  SmallBatch batch_;
+  runtime::Arena arena_ = runtime::Arena::host("activations", 1 << 20);
+  runtime::SlotRing::Lease slot_;
 
  public:
-  const View x;
+  const model::TokenViews tokens;
 };
 
-TEST(Layers, NormWithResidualGradients) {
-  LayerCase layer(small_config());
-  const int64_t C = layer.config.width;
-  const model::NormWeights weights{layer.weight("weight", {C}), layer.weight("bias", {C})};
-  const model::NormWeights gradients{layer.gradient({C}), layer.gradient({C})};
-  const View branch = layer.weight("branch", {kN, C});
+Rows rows_of(const Parameters& p, const std::string& name, int64_t width) {
+  Rows rows(kN, width);
+  rows.values = p.at(name);
+  return rows;
+}
+
+/// y = norm(residual + branch), and the sum itself, which later layers read.
+void expect_norm_matches(const ModelConfig& config, DType storage) {
+  LayerCase layer(config, storage);
+  const View residual = layer.normals();
+  const View branch = layer.normals();
+  const View dy = layer.normals();
+  const View dresidual = layer.normals();
+  const View dx = layer.empty();
   model::Context context = layer.context();
-  const model::NormSaved saved = norm_forward(context, weights, {.residual = layer.x, .branch = branch}, layer.slot());
-  const View dx = layer.output();
-  norm_backward(context, weights, gradients, saved, {.dy = layer.dy(), .dresidual = {}, .dx = dx});
-  const auto reference = [&](const Parameters& p) {
-    Rows sum(kN, C);
-    sum.values = p.at("x");
-    for (size_t i = 0; i < sum.values.size(); ++i) sum.values[i] += p.at("branch")[i];
-    return reference_norm(sum, p.at("weight"), p.at("bias"), layer.config.norm_epsilon);
-  };
-  layer.expect_gradient("x", dx, reference);
-  layer.expect_gradient("branch", dx, reference);
-  layer.expect_gradient("weight", gradients.weight, reference);
-  layer.expect_gradient("bias", gradients.bias, reference);
+  const model::NormSaved saved = norm_forward(context, layer.weights().norm2, {.residual = residual, .branch = branch},
+                                              layer.arena(), layer.arena());
+  norm_backward(context, layer.weights().norm2, layer.gradients().norm2, saved,
+                {.dy = dy, .dresidual = dresidual, .dx = dx});
+  const std::string name = "layers.0.post_attention_layernorm";
+  layer.expect_matches(name, {{"residual", {residual, dx}}, {"branch", {branch, dx}}},
+                       {{saved.y, dy}, {saved.sum, dresidual}}, [&](const Parameters& p) {
+                         Rows sum = rows_of(p, "residual", config.width);
+                         add_rows(sum, rows_of(p, "branch", config.width));
+                         return std::vector<Rows>{reference_norm(config, sum, p, name), sum};
+                       });
 }
 
-TEST(Layers, FeedForwardGradients) {
-  LayerCase layer(small_config());
-  const int64_t C = layer.config.width;
-  const int64_t F = layer.config.feed_forward_width;
-  const model::FeedForwardWeights weights{layer.weight("up", {F, C}), layer.weight("up_bias", {F}),
-                                          layer.weight("down", {C, F}), layer.weight("down_bias", {C})};
-  const model::FeedForwardWeights gradients{layer.gradient({F, C}), layer.gradient({F}), layer.gradient({C, F}),
-                                            layer.gradient({C})};
+TEST(Layers, NormMatchesFloat64) {
+  for (const DType storage : {DType::fp32, DType::bf16}) {
+    expect_norm_matches(small_gpt2(), storage);
+    expect_norm_matches(small_llama(), storage);
+  }
+}
+
+void expect_feed_forward_matches(const ModelConfig& config, DType storage) {
+  LayerCase layer(config, storage);
+  const View x = layer.normals();
+  const View y = layer.empty();
+  const View dy = layer.normals();
+  const View dx = layer.empty();
   model::Context context = layer.context();
-  const model::FeedForwardSaved saved = feed_forward_forward(context, weights, layer.x, layer.output(), layer.slot());
-  const View dx = layer.output();
-  feed_forward_backward(context, weights, gradients, saved, {.x = layer.x, .dy = layer.dy(), .dx = dx});
-  const auto reference = [&](const Parameters& p) {
-    Rows x(kN, C);
-    x.values = p.at("x");
-    Rows hidden = reference_linear(x, p.at("up"), p.at("up_bias"));
-    for (double& value : hidden.values) value = reference_gelu(value);
-    return reference_linear(hidden, p.at("down"), p.at("down_bias"));
-  };
-  layer.expect_gradient("x", dx, reference);
-  layer.expect_gradient("up", gradients.up, reference);
-  layer.expect_gradient("up_bias", gradients.up_bias, reference);
-  layer.expect_gradient("down", gradients.down, reference);
-  layer.expect_gradient("down_bias", gradients.down_bias, reference);
+  const model::FeedForwardSaved saved =
+      feed_forward_forward(context, layer.weights().feed_forward, x, y, layer.arena(), layer.arena());
+  feed_forward_backward(context, layer.weights().feed_forward, layer.gradients().feed_forward, saved,
+                        {.x = x, .dy = dy, .dx = dx});
+  const std::string name = "layers.0.mlp";
+  layer.expect_matches(name, {{"x", {x, dx}}}, {{y, dy}}, [&](const Parameters& p) {
+    return std::vector<Rows>{reference_feed_forward(config, rows_of(p, "x", config.width), p, name)};
+  });
 }
 
-/// Rows [begin, begin + count) of a matrix of `width` columns, or elements of a vector (width 1).
-Vector part(const Vector& values, int64_t begin, int64_t count, int64_t width) {
-  return {values.begin() + begin * width, values.begin() + (begin + count) * width};
+TEST(Layers, FeedForwardMatchesFloat64) {
+  ModelConfig gelu_alone = small_gpt2();
+  gelu_alone.feed_forward_bias = false;
+  ModelConfig swiglu_with_biases = small_llama();
+  swiglu_with_biases.feed_forward_bias = true;
+  for (const DType storage : {DType::fp32, DType::bf16}) {
+    for (const ModelConfig& config : {small_gpt2(), small_llama(), gelu_alone, swiglu_with_biases}) {
+      expect_feed_forward_matches(config, storage);
+    }
+  }
 }
 
-TEST(Layers, AttentionGradients) {
-  LayerCase layer(small_config());
-  const int64_t C = layer.config.width;
-  const model::AttentionWeights weights{layer.weight("qkv", {3 * C, C}), layer.weight("qkv_bias", {3 * C}),
-                                        layer.weight("out", {C, C}), layer.weight("out_bias", {C})};
-  const model::AttentionWeights gradients{layer.gradient({3 * C, C}), layer.gradient({3 * C}), layer.gradient({C, C}),
-                                          layer.gradient({C})};
+void expect_attention_matches(const ModelConfig& config, DType storage) {
+  LayerCase layer(config, storage);
+  const View x = layer.normals();
+  const View y = layer.empty();
+  const View dy = layer.normals();
+  const View dx = layer.empty();
   model::Context context = layer.context();
   const model::AttentionSaved saved =
-      attention_forward(context, weights, layer.tokens(), layer.x, layer.output(), layer.slot());
-  const View dx = layer.output();
-  attention_backward(context, weights, gradients, layer.tokens(), saved, {.x = layer.x, .dy = layer.dy(), .dx = dx});
-  const auto reference = [&](const Parameters& p) {
-    Rows x(kN, C);
-    x.values = p.at("x");
-    const auto projection = [&](int64_t which) {
-      return reference_linear(x, part(p.at("qkv"), which * C, C, C), part(p.at("qkv_bias"), which * C, C, 1));
-    };
-    const Rows heads = reference_attention(projection(0), projection(1), projection(2), kT, layer.config.heads);
-    return reference_linear(heads, p.at("out"), p.at("out_bias"));
-  };
-  layer.expect_gradient("x", dx, reference);
-  layer.expect_gradient("qkv", gradients.qkv, reference);
-  layer.expect_gradient("qkv_bias", gradients.qkv_bias, reference);
-  layer.expect_gradient("out", gradients.out, reference);
-  layer.expect_gradient("out_bias", gradients.out_bias, reference);
+      attention_forward(context, layer.weights().attention, layer.tokens, x, y, layer.arena());
+  attention_backward(context, layer.weights().attention, layer.gradients().attention, layer.tokens, saved,
+                     {.x = x, .dy = dy, .dx = dx});
+  const std::string name = "layers.0.self_attn";
+  layer.expect_matches(name, {{"x", {x, dx}}}, {{y, dy}}, [&](const Parameters& p) {
+    return std::vector<Rows>{reference_attention(config, rows_of(p, "x", config.width), p, name, kT)};
+  });
+}
+
+TEST(Layers, AttentionMatchesFloat64) {
+  ModelConfig biased = small_llama();
+  biased.attention_bias = true;
+  for (const DType storage : {DType::fp32, DType::bf16}) {
+    for (const ModelConfig& config : {small_gpt2(), small_llama(), small_llama_tied(), biased}) {
+      expect_attention_matches(config, storage);
+    }
+  }
+}
+
+/// The loss alone is the output: its dy is 1.
+void expect_head_matches(const ModelConfig& config, DType storage) {
+  LayerCase layer(config, storage);
+  const View y = layer.normals();
+  const View dy = layer.empty();
+  model::Context context = layer.context();
+  model::reset_loss(layer.trainer());
+  const View totals = layer.trainer().totals.rows(0, 2);
+  head_loss_and_gradient(context, layer.trainer().weights.head, layer.trainer().gradients.head, layer.tokens, {.y = y},
+                         dy, totals);
+  EXPECT_EQ(totals.as<double>()[1], kN);
+  layer.expect_matches(config.tied_embeddings ? "embed_tokens" : "lm_head", {{"y", {y, dy}}},
+                       {{totals.rows(0, 1), layer.filled({1}, 1)}}, [&](const Parameters& p) {
+                         const Rows logits = reference_logits_of(config, rows_of(p, "y", config.width), p);
+                         Rows loss(1, 1);
+                         loss.values[0] = reference_cross_entropy(logits, layer.targets());
+                         return std::vector<Rows>{loss};
+                       });
+}
+
+TEST(Layers, HeadMatchesFloat64) {
+  for (const DType storage : {DType::fp32, DType::bf16}) {
+    expect_head_matches(small_gpt2(), storage);
+    expect_head_matches(small_llama(), storage);
+  }
 }
 
 }  // namespace

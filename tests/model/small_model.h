@@ -1,8 +1,8 @@
-// A small model with everything a test of `model` needs around it: memory by plan, units, random parameters (all of
-// them, so that biases and norms are not at special values), random tokens.
+// A small model of either family with everything a test of `model` needs around it: memory by plan, units, random
+// parameters (all of them, so that biases and norms are not at special values), random tokens.
 #pragma once
 
-#include <map>
+#include <array>
 #include <memory>
 #include <random>
 #include <string>
@@ -16,7 +16,7 @@
 namespace trireme::tests {
 
 /// Odd sizes on purpose: nothing is a multiple of a vector.
-inline model::ModelConfig small_config() {
+inline model::ModelConfig small_gpt2() {
   model::ModelConfig config;
   config.layers = 2;
   config.heads = config.kv_heads = 3;
@@ -25,6 +25,32 @@ inline model::ModelConfig small_config() {
   config.feed_forward_width = 50;
   config.positions = 12;
   config.vocabulary_size = 37;
+  return config;
+}
+
+/// Two query heads for each key/value head, and heads that together are wider than the model.
+inline model::ModelConfig small_llama() {
+  model::ModelConfig config = small_gpt2();
+  config.family = "llama";
+  config.heads = 4;
+  config.kv_heads = 2;
+  config.head_width = 6;
+  config.feed_forward_width = 34;
+  config.norm = model::NormKind::rms_norm;
+  config.position = model::PositionKind::rope;
+  config.activation = model::ActivationKind::swiglu;
+  config.attention_bias = config.feed_forward_bias = false;
+  config.rope_theta = 50;  // so that the slowest channels turn, too, within 12 positions
+  config.norm_epsilon = 1e-6;
+  config.tied_embeddings = false;
+  return config;
+}
+
+/// All query heads share one key/value head; tied, as the smallest Llamas are.
+inline model::ModelConfig small_llama_tied() {
+  model::ModelConfig config = small_llama();
+  config.kv_heads = 1;
+  config.tied_embeddings = true;
   return config;
 }
 
@@ -40,10 +66,30 @@ struct SmallBatch {
     for (int64_t i = 0; i < B * T; ++i) targets.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(V)));
     for (int64_t b = 0; b < B; ++b) samples.push_back(b);
   }
+  /// One sequence; its targets are its tokens.
+  explicit SmallBatch(const std::vector<int32_t>& tokens_)
+      : B(1), T(static_cast<int64_t>(tokens_.size())), tokens(tokens_), targets(tokens_), samples{0} {}
   model::HostMicrobatch host() const {
     return {.B = B, .T = T, .tokens = tokens.data(), .targets = targets.data(), .samples = samples.data()};
   }
 };
+
+inline parallel::MeshGroups solo_groups() {
+  return {runtime::solo_communicator(), runtime::solo_communicator()};
+}
+
+/// The values of a view of fp64, fp32 or bf16.
+inline Vector doubles(const runtime::View& view) {
+  const auto read = [&](const auto* values) { return Vector(values, values + view.elements()); };
+  switch (view.dtype) {
+    case runtime::DType::fp64:
+      return read(view.as<double>());
+    case runtime::DType::bf16:
+      return read(view.as<runtime::bf16>());
+    default:
+      return read(view.as<float>());
+  }
+}
 
 struct SmallModel {
   runtime::Stream stream{runtime::Device::cpu};
@@ -52,39 +98,68 @@ struct SmallModel {
   std::unique_ptr<model::Trainer> trainer;
 
   SmallModel(const model::ModelConfig& config, const runtime::MemoryPlan& plan, parallel::MeshGroups groups_,
-             model::Purpose purpose = model::Purpose::training)
+             model::Purpose purpose = model::Purpose::training, const model::Execution& execution = {})
       : memory(runtime::Memory::host(plan)), groups(std::move(groups_)) {
-    trainer = model::make_trainer(config, purpose, {}, stream, memory, groups);
+    trainer = model::make_trainer(config, purpose, execution, stream, memory, groups);
     model::initialize(stream, 1, trainer->units);
   }
 
-  /// Every parameter N(0, 0.3), norms around 1.
-  void randomize(std::mt19937_64& random) {
-    std::normal_distribution<float> normal(0, 0.3f);
+  /// To train on microbatches of B sequences of T tokens, alone.
+  SmallModel(const model::ModelConfig& config, const model::Execution& execution, int64_t B, int64_t T,
+             const model::UpdateOptions& options = {})
+      : SmallModel(config, model::plan_training(config, execution, B, T, options, 1), solo_groups(),
+                   model::Purpose::training, execution) {}
+
+  /// Every parameter N(0, deviation), norms around 1; rounded to bf16, so that a model computes with the same weights in
+  /// either storage.
+  void randomize(std::mt19937_64& random, float deviation = 0.3f) {
+    std::normal_distribution<float> normal(0, deviation);
     for (model::Unit& unit : trainer->units) {
       for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {
-        const runtime::View view = unit.part(unit.parameters, i);
+        const runtime::View view = unit.part(unit.masters, i);
         const auto constant = static_cast<float>(unit.definition.parameters[i].constant);
-        for (int64_t e = 0; e < view.elements(); ++e) view.as<float>()[e] = constant + normal(random);
+        for (int64_t e = 0; e < view.elements(); ++e) view.as<float>()[e] = runtime::bf16(constant + normal(random));
       }
     }
+    model::round_masters(stream, trainer->units);
   }
 
-  /// Parameters (or gradients, with &model::Unit::gradients) by name, as doubles.
-  Parameters values(runtime::View model::Unit::*range = &model::Unit::parameters) const {
+  /// By name, as doubles: the masters, what layers read (&model::Unit::parameters) or gradients.
+  Parameters values(runtime::View model::Unit::*range = &model::Unit::masters) const {
     Parameters result;
     for (const model::Unit& unit : trainer->units) {
       for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {
-        const runtime::View view = unit.part(unit.*range, i);
-        result[unit.layout.parameters[i].spec.name] = Vector(view.as<float>(), view.as<float>() + view.elements());
+        result[unit.layout.parameters[i].spec.name] = doubles(unit.part(unit.*range, i));
       }
     }
     return result;
   }
-};
 
-inline parallel::MeshGroups solo_groups() {
-  return {runtime::solo_communicator(), runtime::solo_communicator()};
-}
+  /// Forward and backward of one microbatch without the update: adds to the gradients; returns loss sum and target
+  /// count.
+  std::array<double, 2> accumulate_gradients(const SmallBatch& batch, const model::UpdateOptions& options = {}) {
+    model::Context context = model::context_of(*trainer, options.dropout, options.seed);
+    runtime::SlotRing::Lease slot = memory.slots.acquire();
+    const model::TokenViews tokens = model::upload_tokens(stream, slot.arena(), batch.host());
+    model::reset_loss(*trainer);
+    model::transformer_forward(context, trainer->weights, tokens, trainer->saved, slot.arena());
+    model::transformer_backward(context, trainer->weights, trainer->gradients, trainer->saved,
+                                trainer->totals.rows(0, 2), [](size_t) {});
+    return {trainer->totals.as<double>()[0], trainer->totals.as<double>()[1]};
+  }
+
+  /// Logits (N, V) by the forward of training.
+  Vector logits(const SmallBatch& batch) {
+    model::Context context = model::context_of(*trainer);
+    runtime::SlotRing::Lease slot = memory.slots.acquire();
+    const model::TokenViews tokens = model::upload_tokens(stream, slot.arena(), batch.host());
+    model::transformer_forward(context, trainer->weights, tokens, trainer->saved, slot.arena());
+    const runtime::View y = trainer->saved.final_norm.y;
+    runtime::Arena arena = runtime::Arena::host("logits", 1 << 20);
+    const runtime::View result = arena.allocate(y.dtype, {y.shape[0], trainer->config.vocabulary_size});
+    model::head_logits(context, trainer->weights.head, y, result);
+    return doubles(result);
+  }
+};
 
 }  // namespace trireme::tests

@@ -56,23 +56,24 @@ void expect_follows(const std::vector<double>& losses, const std::vector<double>
 }
 
 TEST(TrainStep, PlannedBytesAreUsedBytes) {
-  for (const double dropout : {0.0, 0.1}) {
-    const ModelConfig config = small_config();
-    const UpdateOptions options{.dropout = dropout};
-    const runtime::MemoryPlan plan = model::plan_training(config, {}, 3, kTokens, options, 1);
-    SmallModel small(config, plan, solo_groups());
-    std::mt19937_64 random(1);
-    const SmallBatch batch(random, 3, kTokens, config.vocabulary_size);
-    const HostMicrobatch microbatch = batch.host();
-    model::train_step(*small.trainer, std::span(&microbatch, 1), options);
-    model::add_loss(*small.trainer, microbatch);
-    EXPECT_EQ(small.memory.used(), plan);
-    EXPECT_EQ(small.memory.scratch.used_bytes(), 0);  // scratch is empty between actions
+  for (const ModelConfig& config : {small_gpt2(), small_llama()}) {
+    for (const double dropout : {0.0, 0.1}) {
+      const UpdateOptions options{.dropout = dropout};
+      const runtime::MemoryPlan plan = model::plan_training(config, {}, 3, kTokens, options, 1);
+      SmallModel small(config, plan, solo_groups());
+      std::mt19937_64 random(1);
+      const SmallBatch batch(random, 3, kTokens, config.vocabulary_size);
+      const HostMicrobatch microbatch = batch.host();
+      model::train_step(*small.trainer, std::span(&microbatch, 1), options);
+      model::add_loss(*small.trainer, microbatch);
+      EXPECT_EQ(small.memory.used(), plan);
+      EXPECT_EQ(small.memory.scratch.used_bytes(), 0);  // scratch is empty between actions
+    }
   }
 }
 
 TEST(TrainStep, PlannedBytesAreUsedBytesOnSeveralRanks) {
-  const ModelConfig config = small_config();
+  const ModelConfig config = small_gpt2();
   const runtime::MemoryPlan plan = model::plan_training(config, {}, 3, kTokens, {}, 3);
   runtime::run_local_ranks(3, [&](runtime::Communicator& world) {
     SmallModel small(config, plan, parallel::make_groups({.dp = 3}, world));
@@ -85,36 +86,21 @@ TEST(TrainStep, PlannedBytesAreUsedBytesOnSeveralRanks) {
 }
 
 TEST(TrainStep, PlannedBytesOfEvaluationAreUsedBytes) {
-  const ModelConfig config = small_config();
-  const runtime::MemoryPlan plan = model::plan_evaluation(config, {}, 3, kTokens, 1);
-  SmallModel small(config, plan, solo_groups(), model::Purpose::inference);
-  std::mt19937_64 random(1);
-  model::add_loss(*small.trainer, SmallBatch(random, 3, kTokens, config.vocabulary_size).host());
-  EXPECT_EQ(small.memory.used(), plan);
-}
-
-TEST(TrainStep, DryRunStatesTheCostsOfTheRealOne) {
-  const ModelConfig config = small_config();
-  std::mt19937_64 random(1);
-  const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
-  const HostMicrobatch microbatch = batch.host();
-
-  runtime::Stream dry(runtime::Device::dry);
-  runtime::Memory memory = runtime::Memory::dry(1);
-  parallel::MeshGroups groups = parallel::dry_groups({});
-  const auto trainer = model::make_trainer(config, model::Purpose::training, {}, dry, memory, groups);
-  dry.clear_costs();
-  model::train_step(*trainer, std::span(&microbatch, 1), {});
-
-  SmallModel small(config, memory.used(), solo_groups());
-  small.stream.clear_costs();
-  model::train_step(*small.trainer, std::span(&microbatch, 1), {});
-  EXPECT_EQ(small.stream.costs().by_op(), dry.costs().by_op());
+  for (const ModelConfig& config : {small_gpt2(), small_llama()}) {
+    for (const runtime::DType storage : {runtime::DType::fp32, runtime::DType::bf16}) {
+      const model::Execution execution{.storage = storage};
+      const runtime::MemoryPlan plan = model::plan_evaluation(config, execution, 3, kTokens, 1);
+      SmallModel small(config, plan, solo_groups(), model::Purpose::inference, execution);
+      std::mt19937_64 random(1);
+      model::add_loss(*small.trainer, SmallBatch(random, 3, kTokens, config.vocabulary_size).host());
+      EXPECT_EQ(small.memory.used(), plan);
+    }
+  }
 }
 
 TEST(TrainStep, LossFalls) {
   // One batch over and over is learnt by heart, though its tokens are random.
-  const ModelConfig config = small_config();
+  const ModelConfig config = small_gpt2();
   std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
@@ -129,17 +115,19 @@ TEST(TrainStep, LossFalls) {
 }
 
 TEST(TrainStep, MicrobatchesFollowTheWholeBatch) {
-  const std::vector<double> whole = train(small_config(), solo_groups(), kSequences, 50);
-  expect_follows(train(small_config(), solo_groups(), 3, 50), whole);
+  for (const ModelConfig& config : {small_gpt2(), small_llama()}) {
+    const std::vector<double> whole = train(config, solo_groups(), kSequences, 50);
+    expect_follows(train(config, solo_groups(), 3, 50), whole);
+  }
 }
 
 TEST(TrainStep, LocalRanksFollowOneRank) {
-  const std::vector<double> alone = train(small_config(), solo_groups(), 3, 50);
+  const std::vector<double> alone = train(small_gpt2(), solo_groups(), 3, 50);
   for (const int ranks : {2, 4}) {
     std::vector<std::vector<double>> losses(static_cast<size_t>(ranks));
     runtime::run_local_ranks(ranks, [&](runtime::Communicator& world) {
       parallel::MeshGroups groups = parallel::make_groups({.dp = ranks}, world);
-      losses[static_cast<size_t>(world.rank())] = train(small_config(), std::move(groups), 3, 50);
+      losses[static_cast<size_t>(world.rank())] = train(small_gpt2(), std::move(groups), 3, 50);
     });
     for (const std::vector<double>& of_rank : losses) {
       expect_follows(of_rank, alone);
@@ -149,7 +137,7 @@ TEST(TrainStep, LocalRanksFollowOneRank) {
 }
 
 TEST(TrainStep, NonFiniteLossSkipsTheUpdateAndClearsGradients) {
-  const ModelConfig config = small_config();
+  const ModelConfig config = small_gpt2();
   SmallModel small(config, model::plan_training(config, {}, 2, kTokens, {}, 1), solo_groups());
   std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
@@ -169,7 +157,7 @@ TEST(TrainStep, NonFiniteLossSkipsTheUpdateAndClearsGradients) {
 }
 
 TEST(TrainStep, NonFiniteGradientOfOneRankSkipsTheUpdateOnAll) {
-  const ModelConfig config = small_config();
+  const ModelConfig config = small_gpt2();
   const runtime::MemoryPlan plan = model::plan_training(config, {}, 2, kTokens, {}, 2);
   runtime::run_local_ranks(2, [&](runtime::Communicator& world) {
     SmallModel small(config, plan, parallel::make_groups({.dp = 2}, world));
@@ -177,7 +165,7 @@ TEST(TrainStep, NonFiniteGradientOfOneRankSkipsTheUpdateOnAll) {
     const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
     const HostMicrobatch microbatch = batch.host();
     const auto parameters = small.values();
-    const runtime::View bias = small.trainer->gradients.blocks[0].feed_forward.up_bias;
+    const runtime::View bias = small.trainer->gradients.blocks[0].feed_forward.up.bias;
     if (world.rank() == 1) bias.as<float>()[0] = std::numeric_limits<float>::quiet_NaN();
     EXPECT_FALSE(model::train_step(*small.trainer, std::span(&microbatch, 1), {}).updated);
     EXPECT_EQ(small.values(), parameters);
@@ -188,7 +176,7 @@ TEST(TrainStep, NonFiniteGradientOfOneRankSkipsTheUpdateOnAll) {
 TEST(TrainStep, ClippingBoundsTheUpdateAndReportsTheNormBefore) {
   // With epsilon large, Adam's first update is close to learning_rate * g / epsilon, so its size shows the clipped
   // gradient.
-  const ModelConfig config = small_config();
+  const ModelConfig config = small_gpt2();
   std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
@@ -214,11 +202,11 @@ TEST(TrainStep, ClippingBoundsTheUpdateAndReportsTheNormBefore) {
 }
 
 TEST(TrainStep, WeightDecaySparesNormsAndBiases) {
-  const ModelConfig config = small_config();
-  const std::vector<model::UnitDefinition> units = model::define_units(config);
-  for (const model::UnitDefinition& unit : units) {
-    for (const model::ParameterDefinition& parameter : unit.parameters) {
-      EXPECT_EQ(parameter.decays, parameter.spec.global_shape.size() == 2) << parameter.spec.name;
+  for (const ModelConfig& config : {small_gpt2(), small_llama()}) {
+    for (const model::UnitDefinition& unit : model::define_units(config)) {
+      for (const model::ParameterDefinition& parameter : unit.parameters) {
+        EXPECT_EQ(parameter.decays, parameter.spec.global_shape.size() == 2) << parameter.spec.name;
+      }
     }
   }
 }

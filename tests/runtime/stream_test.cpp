@@ -29,6 +29,18 @@ TEST(Stream, ClearForgetsCosts) {
   EXPECT_EQ(stream.costs().sum(), CostRecord::Total{});
 }
 
+TEST(Stream, OpsOfARecomputeScopeStateAllTheirFlopsAsRecomputed) {
+  Stream stream(Device::dry);
+  std::ignore = stream.dispatch({.op = "add", .flops = 2});
+  {
+    const RecomputeScope outer(stream);
+    { const RecomputeScope inner(stream); }
+    std::ignore = stream.dispatch({.op = "add", .flops = 10, .recomputed_flops = 3});
+  }
+  std::ignore = stream.dispatch({.op = "add", .flops = 100, .recomputed_flops = 7});
+  EXPECT_EQ(stream.costs().sum(), (CostRecord::Total{.calls = 3, .flops = 112, .recomputed_flops = 17}));
+}
+
 TEST(Stream, EveryDispatchPollsMessages) {
   Stream stream(Device::cpu);
   std::ignore = stream.dispatch({.op = "add"});  // without anyone to poll

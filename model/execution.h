@@ -1,0 +1,22 @@
+// How a model is computed, which changes its memory and speed: storage and recomputation. Not what it is.
+#pragma once
+
+#include "runtime/dtype.h"
+
+namespace trireme::model {
+
+/// What of the activations is saved for backward, and what is computed again there (Korthikanti et al. 2022,
+/// arXiv:2205.05198). The numbers are the same to the bit.
+enum class Recompute {
+  none,
+  selective,  ///< outputs of norms and activation functions are computed again
+  full,       ///< a block keeps its input only
+};
+
+struct Execution {
+  /// Of activations and of the weights that layers read: fp32, or bf16 with fp32 master weights.
+  runtime::DType storage = runtime::DType::fp32;
+  Recompute recompute = Recompute::none;
+};
+
+}  // namespace trireme::model
