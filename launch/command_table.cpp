@@ -49,8 +49,10 @@ int without_world(const Options& options, Communicator&) {
 
 std::vector<Command> commands() {
   return {command<PrepareOptions>(Ranks::one, without_world<PrepareOptions, run_prepare>),
-          command<TrainOptions>(Ranks::all_of_the_job, run_train), command<EvaluateOptions>(Ranks::any, run_evaluate),
+          command<TrainOptions>(Ranks::all_of_the_job, run_train),
+          command<EvaluateOptions>(Ranks::any, run_evaluate),
           command<GenerateOptions>(Ranks::one, without_world<GenerateOptions, run_generate>),
+          command<BenchOptions>(Ranks::any, run_bench),
           command<CheckpointOptions>(Ranks::one, without_world<CheckpointOptions, run_checkpoint>)};
 }
 

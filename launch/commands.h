@@ -11,6 +11,7 @@ int run_train(const TrainOptions& options, runtime::Communicator& world);
 int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world);
 int run_generate(const GenerateOptions& options);
 int run_prepare(const PrepareOptions& options);
+int run_bench(const BenchOptions& options, runtime::Communicator& world);
 int run_checkpoint(const CheckpointOptions& options);
 
 }  // namespace trireme::launch

@@ -18,6 +18,7 @@
 #include "runtime/error.h"
 #include "runtime/log.h"
 #include "runtime/mpi_session.h"
+#include "runtime/processor.h"
 #include "runtime/program_start.h"
 
 namespace {
@@ -92,6 +93,12 @@ int run(const launch::Invocation& invocation) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Before the restart, which an emulator of another processor would let escape to the real one.
+  const auto reason = runtime::why_not_here(runtime::processor_name(), runtime::instruction_sets());
+  if (reason) {
+    runtime::log_error(*reason);
+    return kFailed;
+  }
   runtime::restart_with_library_settings(argv);
   const int rank = rank_of_launcher();
   launch::Invocation invocation;

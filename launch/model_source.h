@@ -24,6 +24,7 @@ struct ModelSource {
   model::ModelConfig config;
   boost::json::object tokenizer;  ///< its description, as data::make_tokenizer takes it
   int64_t sequence_length = 0;    ///< that it was trained with
+  std::string precision;          ///< likewise: fp32 or bf16
 };
 
 /// --model of evaluate and generate: a run (its newest good checkpoint) or a step directory. Collective: rank 0

@@ -163,6 +163,20 @@ Option list_option(const std::string& name, std::vector<std::string>& field, con
           .value = [&field] { return OptionValue(field); }};
 }
 
+Option flag_option(const std::string& name, bool& field, const std::string& help) {
+  return {.name = name,
+          .placeholder = "",
+          .help = help,
+          .is_flag = true,
+          .assign =
+              [&field](const auto& words) {
+                if (!words.empty() && words[0] != "true" && words[0] != "false")
+                  refuse(words[0], "is not one of true, false");
+                field = words.empty() || words[0] == "true";
+              },
+          .value = [&field] { return OptionValue(field); }};
+}
+
 Option resume_option(const std::string& name, Resume& field, const std::string& help) {
   return {.name = name,
           .placeholder = "auto|never|STEP",
@@ -210,6 +224,7 @@ Option with_default_note(Option option, const std::string& note) {
 std::string to_string(const OptionValue& value) {
   struct Writer {
     std::string operator()(std::monostate) const { return "none"; }
+    std::string operator()(bool flag) const { return flag ? "true" : "false"; }
     std::string operator()(int64_t number) const { return std::to_string(number); }
     std::string operator()(double number) const { return number_text(number); }
     std::string operator()(const std::string& text) const { return text; }

@@ -15,7 +15,7 @@
 namespace trireme::launch {
 
 /// What an option holds now; monostate is "not set".
-using OptionValue = std::variant<std::monostate, int64_t, double, std::string, std::vector<std::string>>;
+using OptionValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<std::string>>;
 
 struct Option {
   std::string name;         ///< without dashes: "warmup-steps"
@@ -23,9 +23,10 @@ struct Option {
   std::string help;         ///< one sentence without a full stop
   bool required = false;
   bool is_list = false;
+  bool is_flag = false;  ///< needs no value: --profile is --profile=true
   /// What --help gives as the default instead of the value: "a tenth of --learning-rate".
   std::string default_note;
-  /// Takes one word, or any number with is_list. Throws Error(usage) without the option's name: "'ten' is not a ...".
+  /// Takes one word, or any number with is_list, none or one with is_flag. Throws Error(usage) without the option's name: "'ten' is not a ...".
   std::function<void(const std::vector<std::string>&)> assign;
   std::function<OptionValue()> value;
 };
@@ -54,6 +55,8 @@ Option choice_option(const std::string& name, std::string& field, const std::vec
                      const std::string& help);
 Option list_option(const std::string& name, std::vector<std::string>& field, const std::string& placeholder,
                    const std::string& help);
+/// True when given; true or false in a file.
+Option flag_option(const std::string& name, bool& field, const std::string& help);
 /// auto, never or a step.
 Option resume_option(const std::string& name, Resume& field, const std::string& help);
 /// Text, not empty, in which \n, \t, \r and \\ stand for a line end, a tab, a carriage return and a backslash.

@@ -44,6 +44,10 @@ void check(EvaluateOptions&) {}
 
 void check(GenerateOptions&) {}
 
+void check(BenchOptions& options) {
+  require(options.calibrate, "bench needs --calibrate, the one thing that it does; see trireme bench --help");
+}
+
 void check(CheckpointOptions& options) {
   static const std::vector<std::string> kActions{"list", "show", "verify", "diff"};
   require(!options.paths.empty(),

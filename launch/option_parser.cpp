@@ -37,6 +37,7 @@ void take_positionals(const OptionTable& table, std::vector<std::string> words) 
 std::string default_text(const Option& option) {
   if (option.required) return "required";
   if (!option.default_note.empty()) return "default: " + option.default_note;
+  if (option.is_flag) return "";  // they are all off
   const std::string value = to_string(option.value());
   return value.empty() ? "" : "default: " + value;
 }
@@ -94,7 +95,7 @@ std::string help_text(const OptionTable& table) {
   std::string config;
   for (const Option& option : with_config(table, config)) {
     const std::string note = default_text(option);
-    text += option_line("--" + option.name + " " + option.placeholder,
+    text += option_line("--" + option.name + (option.is_flag ? "" : " " + option.placeholder),
                         option.help + (note.empty() ? "" : " (" + note + ")"));
   }
   text += option_line("--help", "This text");

@@ -13,6 +13,13 @@ Option threads_option(int64_t& threads) {
                            "OMP_NUM_THREADS, else the cores of this rank");
 }
 
+const std::vector<std::string> kPrecisions{"fp32", "bf16"};
+
+Option precision_of_run_option(std::string& precision) {
+  return with_default_note(choice_option("precision", precision, kPrecisions, "Precision of activations and weights"),
+                           "that of the run");
+}
+
 Option sequence_length_option(int64_t& length, const std::string& otherwise) {
   return with_default_note(whole_option("sequence-length", length, kSize, "Tokens of a sequence"), otherwise);
 }
@@ -28,6 +35,10 @@ void add_training_length(std::vector<Option>& table, TrainOptions& o) {
   table.push_back(sequence_length_option(o.sequence_length, "the model's positions"));
   table.push_back(choice_option("device", o.device, {"auto", "cpu"}, "Where to compute"));
   table.push_back(threads_option(o.threads));
+  table.push_back(choice_option("precision", o.precision, kPrecisions,
+                                "Of activations and of the weights that layers read; sums and updates are fp32"));
+  table.push_back(choice_option("recompute", o.recompute, {"none", "selective", "full"},
+                                "What backward computes again instead of keeping it, to save memory"));
 }
 
 void add_optimizer(std::vector<Option>& table, TrainOptions& o) {
@@ -55,6 +66,10 @@ void add_bookkeeping(std::vector<Option>& table, TrainOptions& o) {
   table.push_back(whole_option("keep-last", o.keep_last, {}, "Checkpoints to keep, 0: all"));
   table.push_back(whole_option("validate-every", o.validate_every, {}, "Steps between validations, 0: only the last"));
   table.push_back(whole_option("log-every", o.log_every, kPositive, "Steps between lines of the log"));
+  table.push_back(with_default_note(
+      path_option("calibration", o.calibration, "FILE", "Peaks by trireme bench --calibrate, for mfu and --profile"),
+      "no mfu"));
+  table.push_back(flag_option("profile", o.profile, "Print at the end where the time of a step went"));
 }
 
 }  // namespace
@@ -93,7 +108,7 @@ OptionTable option_table(EvaluateOptions& o) {
                       required(path_option("data", o.data, "DIR", "Token shards made by trireme prepare")),
                       whole_option("microbatch-size", o.microbatch_size, kSize, "Sequences of one forward pass"),
                       sequence_length_option(o.sequence_length, "the length it was trained with"),
-                      threads_option(o.threads)},
+                      precision_of_run_option(o.precision), threads_option(o.threads)},
           .positionals = {}};
 }
 
@@ -108,7 +123,17 @@ OptionTable option_table(GenerateOptions& o) {
                   whole_option("top-k", o.top_k, {.least = 0, .most = 1 << 30}, "Choose among the K likeliest, 0: all"),
                   real_option("top-p", o.top_p, {.least = 0, .most = 1, .least_excluded = true},
                               "Choose among the likeliest that make up this probability"),
-                  whole_option("seed", o.seed, {}, "Of the choices"), threads_option(o.threads)},
+                  whole_option("seed", o.seed, {}, "Of the choices"), precision_of_run_option(o.precision),
+                  threads_option(o.threads)},
+      .positionals = {}};
+}
+
+OptionTable option_table(BenchOptions& o) {
+  return {
+      .command = "bench",
+      .summary = "Measures what this machine can do: products, memory and, under mpirun, messages.",
+      .options = {flag_option("calibrate", o.calibrate, "Measure the peaks and write them to --output"),
+                  path_option("output", o.output, "FILE", "JSON for train --calibration"), threads_option(o.threads)},
       .positionals = {}};
 }
 

@@ -12,12 +12,14 @@ OptionTable option_table(PrepareOptions& options);
 OptionTable option_table(TrainOptions& options);
 OptionTable option_table(EvaluateOptions& options);
 OptionTable option_table(GenerateOptions& options);
+OptionTable option_table(BenchOptions& options);
 OptionTable option_table(CheckpointOptions& options);
 
 void check(PrepareOptions& options);
 void check(TrainOptions& options);
 void check(EvaluateOptions& options);
 void check(GenerateOptions& options);
+void check(BenchOptions& options);
 void check(CheckpointOptions& options);
 
 }  // namespace trireme::launch

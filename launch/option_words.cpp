@@ -25,6 +25,8 @@ po::options_description description(const std::vector<Option>& options) {
   for (const Option& option : options) {
     if (option.is_list) {
       known.add_options()(option.name.c_str(), po::value<std::vector<std::string>>()->multitoken());
+    } else if (option.is_flag) {
+      known.add_options()(option.name.c_str(), po::value<std::string>()->implicit_value("true"));
     } else {
       known.add_options()(option.name.c_str(), po::value<std::string>());
     }

@@ -31,10 +31,12 @@ struct TrainOptions {
   int64_t steps = 0;
   int64_t stop_at_step = 0;  ///< 0: at --steps
   int64_t global_batch_size = 8;
-  int64_t microbatch_size = 0;  ///< 0: global batch / ranks
-  int64_t sequence_length = 0;  ///< 0: the model's positions
-  std::string device = "auto";  ///< auto or cpu
-  int64_t threads = 0;          ///< 0: OMP_NUM_THREADS, else the cores of this rank
+  int64_t microbatch_size = 0;     ///< 0: global batch / ranks
+  int64_t sequence_length = 0;     ///< 0: the model's positions
+  std::string device = "auto";     ///< auto or cpu
+  std::string precision = "fp32";  ///< of activations and of the weights that layers read: fp32 or bf16
+  std::string recompute = "none";  ///< none, selective or full
+  int64_t threads = 0;             ///< 0: OMP_NUM_THREADS, else the cores of this rank
   double learning_rate = 6e-4;
   std::optional<double> min_learning_rate;  ///< a tenth of learning_rate; never empty after check()
   int64_t warmup_steps = 0;
@@ -51,6 +53,8 @@ struct TrainOptions {
   int64_t keep_last = 3;            ///< 0: all
   int64_t validate_every = 250;     ///< 0: only at the end
   int64_t log_every = 10;
+  std::string calibration;  ///< empty: no peak is known
+  bool profile = false;
 };
 
 struct EvaluateOptions {
@@ -58,6 +62,7 @@ struct EvaluateOptions {
   std::string data;
   int64_t microbatch_size = 8;
   int64_t sequence_length = 0;  ///< 0: the length it was trained with
+  std::string precision;        ///< empty: that of the run
   int64_t threads = 0;          ///< 0: OMP_NUM_THREADS, else the cores of this rank
 };
 
@@ -69,6 +74,13 @@ struct GenerateOptions {
   int64_t top_k = 0;         ///< 0: off
   double top_p = 1.0;        ///< 1: off
   int64_t seed = 1;
+  std::string precision;  ///< empty: that of the run
+  int64_t threads = 0;    ///< 0: OMP_NUM_THREADS, else the cores of this rank
+};
+
+struct BenchOptions {
+  bool calibrate = false;
+  std::string output = "calibration.json";
   int64_t threads = 0;  ///< 0: OMP_NUM_THREADS, else the cores of this rank
 };
 

@@ -44,6 +44,7 @@ std::string lines_up_to(std::string_view text, int64_t last_step) {
 
 struct JsonOfOption {
   json::value operator()(std::monostate) const { return nullptr; }
+  json::value operator()(bool flag) const { return flag; }
   json::value operator()(int64_t number) const { return number; }
   json::value operator()(double number) const { return number; }
   json::value operator()(const std::string& text) const { return json::string(text); }

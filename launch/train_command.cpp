@@ -5,10 +5,12 @@
 #include "launch/commands.h"
 #include "launch/model_source.h"
 #include "launch/number_text.h"
+#include "launch/peak_table.h"
 #include "launch/training_run.h"
 #include "runtime/error.h"
 #include "runtime/file_lock.h"
 #include "runtime/log.h"
+#include "runtime/processor.h"
 #include "runtime/threads.h"
 
 namespace trireme::launch {
@@ -18,11 +20,23 @@ void say_what_is_trained(const TrainingSettings& settings, const runtime::Memory
   const auto parameters = static_cast<double>(model::parameter_count(settings.config));
   runtime::log_info("training " + settings.options.model + ": " + fixed_text(parameters / 1e6, 2) + " M parameters, " +
                     grouped(settings.tokens_per_step()) + " tokens a step, steps to " +
-                    std::to_string(settings.last_step) + ", fp32");
+                    std::to_string(settings.last_step) + ", " + settings.options.precision + ", recompute " +
+                    settings.options.recompute);
   runtime::log_info(counted(ranks, "rank") + " x " + counted(runtime::compute_threads(), "thread") + ", " +
                     bytes_text(plan.total_bytes()) + " planned for each rank (parameters and optimizer " +
                     bytes_text(plan.persistent_bytes) + ", activations " + bytes_text(plan.slots * plan.slot_bytes) +
                     ", scratch " + bytes_text(plan.scratch_bytes) + ")");
+}
+
+/// What mfu will mean; a calibration of another machine makes it wrong.
+void say_what_mfu_is(const TrainingSettings& settings, int ranks) {
+  const runtime::Calibration& calibration = *settings.calibration;
+  const double flops = model::flops_per_token(settings.config, settings.sequence_length);
+  runtime::log_info("mfu = tokens/s x " + fixed_text(flops / 1e6, 1) + " Mflop (6 N + 6 L C T) / (" +
+                    rate_text(calibration.fma_flops_per_second, "flop") + " of " + settings.options.calibration +
+                    " x " + counted(ranks, "rank") + ")");
+  const auto difference = runtime::difference_from(calibration, runtime::processor_name(), runtime::compute_threads());
+  if (difference) runtime::log_warning("--calibration " + settings.options.calibration + " was " + *difference);
 }
 
 /// A process that takes more than there is would be killed without a word. `ranks` of this machine share its memory.
@@ -57,13 +71,17 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   const data::TokenDataset training(files, options.data, "train");
   std::optional<data::TokenDataset> validation;
   if (data::has_split(files, options.data, "validation")) validation.emplace(files, options.data, "validation");
-  const TrainingSettings settings = resolve_settings(options, config, training, world.size());
+  TrainingSettings settings = resolve_settings(options, config, training, world.size());
+  if (!options.calibration.empty()) {
+    settings.calibration = runtime::read_calibration(files, "calibration", options.calibration);
+  }
   check_run(files, settings);
   std::optional<runtime::FileLock> lock;
   if (world.rank() == 0) lock = lock_run(files, options.run);
-  const runtime::MemoryPlan plan = model::plan_training(settings.config, {}, settings.microbatch_size,
+  const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution(), settings.microbatch_size,
                                                         settings.sequence_length, settings.update(0, 1), world.size());
   if (world.rank() == 0) say_what_is_trained(settings, plan, world.size());
+  if (world.rank() == 0 && settings.calibration) say_what_mfu_is(settings, world.size());
   check_memory(plan, static_cast<int>(runtime::local_ranks()));
   world.barrier().wait();  // nobody takes memory while another still looks how much is free
   TrainingRun run(settings, plan, world, training, validation ? &*validation : nullptr);

@@ -1,6 +1,7 @@
 #include "launch/training_run.h"
 
 #include <chrono>
+#include <cstdio>
 
 #include "checkpoint/retention.h"
 #include "checkpoint/save.h"
@@ -22,6 +23,20 @@ namespace {
 /// So many steps in a row without an update are no accident.
 constexpr int64_t kDiverged = 10;
 
+/// While it lives the stream's ops are timed into `profile` (null: they are not): those of a step, not of validation.
+class ProfileScope {
+ public:
+  ProfileScope(runtime::Stream& stream, runtime::OpProfile* profile) : stream_(stream) {
+    stream_.profile_into(profile);
+  }
+  ~ProfileScope() { stream_.profile_into(nullptr); }
+  ProfileScope(const ProfileScope&) = delete;
+  ProfileScope& operator=(const ProfileScope&) = delete;
+
+ private:
+  runtime::Stream& stream_;
+};
+
 /// Bytes of a checkpoint's tensors, all ranks together.
 int64_t saved_bytes(const model::Trainer& trainer) {
   int64_t bytes = 0;
@@ -41,9 +56,13 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::Memory
       groups_(parallel::make_groups({.dp = world.size()}, world)),
       memory_(runtime::Memory::host(plan)),
       stream_(runtime::Device::cpu),
-      trainer_(model::make_trainer(settings.config, model::Purpose::training, {}, stream_, memory_, groups_)),
+      trainer_(model::make_trainer(settings.config, model::Purpose::training, settings.execution(), stream_, memory_,
+                                   groups_)),
       metrics_({.version = version(), .commit = commit()}) {
   metrics_.set_ranks(world.size());
+  if (settings.calibration) {
+    metrics_.set_peak_flops(settings.calibration->fma_flops_per_second * static_cast<double>(world.size()));
+  }
   if (validation != nullptr) {
     validation_.emplace(*validation, settings.sequence_length, settings.microbatch_size, world.rank(), world.size());
   }
@@ -69,6 +88,10 @@ void TrainingRun::run() {
     display_->step(record, logged);
     if (logged) log(record);
   }
+  if (settings_.options.profile && is_leader()) {
+    display_.reset();  // ends the live line
+    print_profile();
+  }
   if (skipped_in_a_row_ >= kDiverged) {
     throw Error(ErrorKind::data, "the last " + counted(skipped_in_a_row_, "step") +
                                      " made no update, since loss or gradient was not finite: the training has "
@@ -90,6 +113,9 @@ void TrainingRun::log(const StepRecord& record) {
 }
 
 StepRecord TrainingRun::step(data::TrainingLoader& loader) {
+  // The first step makes plans and touches memory: it counts only where there is no other.
+  if (profile_.steps == 1 && !profile_.first_step_left_out) profile_ = {.first_step_left_out = true};
+  const ProfileScope profiled(stream_, settings_.options.profile ? &profile_.ops : nullptr);
   const runtime::Stopwatch watch;
   const std::vector<data::Microbatch>& batches = loader.next();
   const double data_seconds = watch.seconds();
@@ -116,8 +142,30 @@ StepRecord TrainingRun::step(data::TrainingLoader& loader) {
                           {"backward", result.times.backward_seconds},
                           {"comm", result.times.reduce_seconds},
                           {"optimizer", result.times.update_seconds}};
+  if (settings_.calibration) {
+    record.mfu =
+        model_utilisation(record.tokens_per_second, model::flops_per_token(settings_.config, settings_.sequence_length),
+                          settings_.calibration->fma_flops_per_second, world_.size());
+  }
+  add_to_profile(record);
   report(record, result);
   return record;
+}
+
+void TrainingRun::add_to_profile(const StepRecord& record) {
+  profile_.steps += 1;
+  profile_.step_seconds += record.step_seconds;
+  profile_.data_seconds += record.phase_seconds.at("data");
+  profile_.message_seconds += record.phase_seconds.at("comm");
+}
+
+void TrainingRun::print_profile() const {
+  const std::string table =
+      profile_table(profile_, {.ranks = world_.size(),
+                               .tokens_per_step = settings_.tokens_per_step(),
+                               .flops_per_token = model::flops_per_token(settings_.config, settings_.sequence_length),
+                               .calibration = settings_.calibration});
+  std::fputs(table.c_str(), stderr);
 }
 
 void TrainingRun::report(const StepRecord& record, const model::StepResult& result) {

@@ -9,6 +9,7 @@
 
 #include "checkpoint/tensor_slice.h"
 #include "data/batch_loader.h"
+#include "launch/profile_table.h"
 #include "launch/progress_line.h"
 #include "launch/run_directory.h"
 #include "launch/step_record.h"
@@ -44,6 +45,8 @@ class TrainingRun {
   void validate(StepRecord& record);
   void save(StepRecord& record, bool is_last);
   void report(const StepRecord& record, const model::StepResult& result);
+  void add_to_profile(const StepRecord& record);
+  void print_profile() const;
   bool is_leader() const { return world_.rank() == 0; }
   bool due(int64_t every) const { return every > 0 && progress_.step % every == 0; }
   bool is_last() const { return progress_.step == settings_.last_step; }
@@ -66,6 +69,7 @@ class TrainingRun {
   int64_t lost_lines_ = 0;               ///< of log.jsonl
   std::optional<RunLog> log_;            ///< of the leader
   std::optional<ProgressLine> display_;  ///< of the leader
+  StepProfile profile_;                  ///< of this rank's steps so far, with --profile
   runtime::TrainingMetrics metrics_;
 };
 

@@ -50,7 +50,7 @@ json::object identity_json(const TrainingSettings& settings) {
           {"tokenizer", settings.tokenizer},
           {"sequence-length", settings.sequence_length},
           {"seed", options.seed},
-          {"precision", "fp32"},
+          {"precision", options.precision},
           {"adam-beta1", options.adam_beta1},
           {"adam-beta2", options.adam_beta2},
           {"adam-epsilon", options.adam_epsilon}};
@@ -67,7 +67,8 @@ json::object choices_json(const TrainingSettings& settings) {
           {"weight-decay", options.weight_decay},
           {"clip-grad-norm", options.clip_grad_norm},
           {"dropout", options.dropout},
-          {"global-batch-size", options.global_batch_size}};
+          {"global-batch-size", options.global_batch_size},
+          {"recompute", options.recompute}};
 }
 
 const json::value& member(const json::object& object, const char* key, const std::string& source) {
@@ -77,6 +78,13 @@ const json::value& member(const json::object& object, const char* key, const std
 }
 
 }  // namespace
+
+model::Execution execution_of(const std::string& precision, const std::string& recompute) {
+  const auto chosen = recompute == "full"        ? model::Recompute::full
+                      : recompute == "selective" ? model::Recompute::selective
+                                                 : model::Recompute::none;
+  return {.storage = precision == "bf16" ? runtime::DType::bf16 : runtime::DType::fp32, .recompute = chosen};
+}
 
 model::UpdateOptions TrainingSettings::update(int64_t step, int64_t update_number) const {
   return {.learning_rate = model::learning_rate_at(learning_rate, step),
@@ -138,7 +146,8 @@ SavedRun saved_run(const json::object& state, const std::string& source) {
   const json::object& identity = member(state, "identity", source).as_object();
   return {.config = model::parse_model_config(member(identity, "model", source).as_object(), source),
           .tokenizer = member(identity, "tokenizer", source).as_object(),
-          .sequence_length = member(identity, "sequence-length", source).as_int64()};
+          .sequence_length = member(identity, "sequence-length", source).as_int64(),
+          .precision = std::string(member(identity, "precision", source).as_string())};
 }
 
 std::vector<std::string> changes_since(const TrainingSettings& settings, const json::object& state) {
@@ -153,8 +162,9 @@ std::vector<std::string> changes_since(const TrainingSettings& settings, const j
   std::vector<std::string> changes;
   const json::object& saved_choices = member(state, "choices", source).as_object();
   for (const auto& [key, now] : choices_json(settings)) {
-    const json::value& before = member(saved_choices, std::string(key).c_str(), source);
-    if (before != now) changes.push_back("--" + std::string(key) + " " + json_line(before) + " -> " + json_line(now));
+    const json::value* before = saved_choices.if_contains(key);
+    if (before == nullptr) continue;  // saved by a program that did not have the option yet
+    if (*before != now) changes.push_back("--" + std::string(key) + " " + json_line(*before) + " -> " + json_line(now));
   }
   return changes;
 }

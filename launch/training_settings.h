@@ -4,6 +4,7 @@
 
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,12 @@
 #include "model/config.h"
 #include "model/learning_rate.h"
 #include "model/train_step.h"
+#include "runtime/calibration.h"
 
 namespace trireme::launch {
+
+/// From the words of --precision and --recompute.
+model::Execution execution_of(const std::string& precision, const std::string& recompute = "none");
 
 struct TrainingSettings {
   TrainOptions options;
@@ -24,7 +29,9 @@ struct TrainingSettings {
   int64_t last_step = 0;          ///< where this attempt stops: --stop-at-step or --steps
   boost::json::object tokenizer;  ///< description
   std::string data_digest;
+  std::optional<runtime::Calibration> calibration;  ///< of --calibration
 
+  model::Execution execution() const { return execution_of(options.precision, options.recompute); }
   int64_t tokens_per_step() const { return options.global_batch_size * sequence_length; }
   model::UpdateOptions update(int64_t step, int64_t update_number) const;
 };
@@ -50,6 +57,7 @@ struct SavedRun {
   model::ModelConfig config;
   boost::json::object tokenizer;
   int64_t sequence_length = 0;
+  std::string precision;  ///< as --precision takes it
 };
 SavedRun saved_run(const boost::json::object& state, const std::string& source);
 

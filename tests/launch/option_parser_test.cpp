@@ -23,16 +23,17 @@ struct Fixture {
   Words input{"default"};
   Words words;
   Resume resume;
-  OptionTable table{
-      .command = "sail",
-      .summary = "Sails.",
-      .options = {whole_option("steps", steps, {.least = 1, .most = 100}, "Steps"),
-                  real_option("rate", rate, {.least = 0, .most = 1, .most_excluded = true}, "Rate"),
-                  choice_option("schedule", schedule, {"constant", "cosine"}, "Schedule"),
-                  text_option("prompt", prompt, "TEXT", "Prompt"),
-                  escaped_text_option("separator", separator, "Separator"),
-                  list_option("input", input, "PATH", "Input"), resume_option("resume", resume, "Where to begin")},
-      .positionals = {}};
+  bool loud = false;
+  OptionTable table{.command = "sail",
+                    .summary = "Sails.",
+                    .options = {whole_option("steps", steps, {.least = 1, .most = 100}, "Steps"),
+                                real_option("rate", rate, {.least = 0, .most = 1, .most_excluded = true}, "Rate"),
+                                choice_option("schedule", schedule, {"constant", "cosine"}, "Schedule"),
+                                text_option("prompt", prompt, "TEXT", "Prompt"),
+                                escaped_text_option("separator", separator, "Separator"),
+                                list_option("input", input, "PATH", "Input"),
+                                resume_option("resume", resume, "Where to begin"), flag_option("loud", loud, "Sing")},
+                    .positionals = {}};
 
   bool fill(const Words& given) const { return fill_options(table, given); }
 
@@ -74,6 +75,18 @@ TEST(OptionParser, FillsEveryKind) {
   EXPECT_EQ(sail.separator, "\n--\t\\");
   EXPECT_EQ(sail.input, (Words{"x", "y"}));
   EXPECT_EQ(sail.resume, (Resume{Resume::Mode::step, 12}));
+}
+
+TEST(OptionParser, FlagsNeedNoValueAndTakeNoNextWord) {
+  Fixture sail;
+  EXPECT_TRUE(sail.fill({"--loud", "--steps", "7"}));
+  EXPECT_TRUE(sail.loud);
+  EXPECT_EQ(sail.steps, 7);
+  EXPECT_TRUE(sail.fill({"--loud", "--loud=false"}));
+  EXPECT_FALSE(sail.loud);
+  EXPECT_EQ(sail.error({"--loud=very"}), "--loud: 'very' is not one of true, false");
+  EXPECT_EQ(sail.error({"--loud", "very"}), "--loud: 'very' is not one of true, false");
+  EXPECT_EQ(to_string(sail.table.options.back().value()), "false");
 }
 
 TEST(OptionParser, DefaultsStayWhenNothingIsGiven) {
@@ -177,15 +190,18 @@ TEST(OptionParser, HelpShowsDefaults) {
   EXPECT_NE(help.find("--schedule constant|cosine      Schedule (default: cosine)\n"), std::string::npos) << help;
   EXPECT_NE(help.find("--prompt TEXT                   Prompt\n"), std::string::npos) << help;
   EXPECT_NE(help.find("--resume auto|never|STEP        Where to begin (default: auto)\n"), std::string::npos) << help;
+  EXPECT_NE(help.find("--loud                          Sing\n"), std::string::npos) << help;
 }
 
 TEST(ConfigFile, CommandLineWins) {
-  const ConfigFile file("# a comment\nsteps = 7\n\nrate=0.25   # to the end of the line\nprompt = two words\n");
+  const ConfigFile file(
+      "# a comment\nsteps = 7\n\nrate=0.25   # to the end of the line\nprompt = two words\nloud = true\n");
   Fixture sail;
   sail.fill({"--steps", "9", "--config", file.path()});
   EXPECT_EQ(sail.steps, 9);
   EXPECT_EQ(sail.rate, 0.25);
   EXPECT_EQ(sail.prompt, "two words");
+  EXPECT_TRUE(sail.loud);
 }
 
 TEST(ConfigFile, LastLineCountsAndLinesOfAListAreItsValues) {
@@ -217,6 +233,7 @@ TEST(ConfigFile, ErrorsNameFileAndLine) {
   EXPECT_EQ(error("steps =\n"), ":1: steps: '' is not a whole number");
   EXPECT_EQ(error("\n\nstesp = 3\n"), ":3: stesp is not an option of sail; did you mean steps?");
   EXPECT_EQ(error("--steps = 3\n"), ":1: --steps is not an option of sail; did you mean steps?");
+  EXPECT_EQ(error("loud =\n"), ":1: loud: '' is not one of true, false");
   EXPECT_EQ(error("steps\n"), ":1: 'steps' is not of the form NAME = VALUE");
   EXPECT_EQ(error("[sail]\nsteps = 3\n"), ":1: sections are not used here; write lines NAME = VALUE");
   EXPECT_EQ(error("config = other.ini\n"), ":1: config is not an option of sail; see trireme sail --help");

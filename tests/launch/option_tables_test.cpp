@@ -53,6 +53,9 @@ TEST(TrainOptions, DefaultsAreThoseOfTheDesign) {
   EXPECT_EQ(options.log_every, 10);
   EXPECT_EQ(options.threads, 0);
   EXPECT_EQ(options.resume, Resume{});
+  EXPECT_EQ(options.precision, "fp32");
+  EXPECT_EQ(options.recompute, "none");
+  EXPECT_FALSE(options.profile);
 }
 
 TEST(TrainOptions, DefaultsAreValidForOneStep) {
@@ -90,6 +93,9 @@ TEST(TrainOptions, RangesAreChecked) {
   EXPECT_EQ(train_error({"--checkpoint-every", "-1"}), "--checkpoint-every: '-1' is out of range, at least 0");
   EXPECT_EQ(train_error({"--run", ""}), "--run: '' is not a path");
   EXPECT_EQ(train_error({"--device", "tpu"}), "--device: 'tpu' is not one of auto, cpu");
+  EXPECT_EQ(train_error({"--precision", "fp16"}), "--precision: 'fp16' is not one of fp32, bf16");
+  EXPECT_EQ(train_error({"--recompute", "some"}), "--recompute: 'some' is not one of none, selective, full");
+  EXPECT_EQ(train_error({"--calibration", ""}), "--calibration: '' is not a path");
 }
 
 TEST(PrepareOptions, TakesListsAndSeparators) {
@@ -115,6 +121,22 @@ TEST(GenerateOptions, ProbabilitiesAreChecked) {
 TEST(EvaluateOptions, NeedsModelAndData) {
   EXPECT_EQ(error_of<EvaluateOptions>({"--model", "m"}), "evaluate needs --data DIR; see trireme evaluate --help");
   EXPECT_EQ(parsed<EvaluateOptions>({"--model", "m", "--data", "d"}).data, "d");
+}
+
+TEST(BenchOptions, NeedsToBeToldToCalibrate) {
+  EXPECT_EQ(error_of<BenchOptions>({}),
+            "bench needs --calibrate, the one thing that it does; see trireme bench --help");
+  const auto options = parsed<BenchOptions>({"--calibrate", "--threads", "3"});
+  EXPECT_TRUE(options.calibrate);
+  EXPECT_EQ(options.output, "calibration.json");
+  EXPECT_EQ(options.threads, 3);
+}
+
+TEST(EvaluateOptions, PrecisionIsThatOfTheRunUnlessGiven) {
+  EXPECT_EQ(parsed<EvaluateOptions>({"--model", "m", "--data", "d"}).precision, "");
+  EXPECT_EQ(parsed<GenerateOptions>({"--model", "m", "--precision", "bf16"}).precision, "bf16");
+  EXPECT_EQ(error_of<GenerateOptions>({"--model", "m", "--precision", "int8"}),
+            "--precision: 'int8' is not one of fp32, bf16");
 }
 
 TEST(CheckpointOptions, ActionsTakeTheirPaths) {

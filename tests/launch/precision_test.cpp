@@ -1,0 +1,112 @@
+// train --precision and --recompute, as a user runs them.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/launch/workspace.h"
+
+namespace trireme::tests {
+namespace {
+
+using Words = std::vector<std::string>;
+
+void expect_equal_logs(const Workspace& space, const std::string& a, const std::string& b) {
+  const auto left = space.log(a);
+  const auto right = space.log(b);
+  ASSERT_EQ(left.size(), right.size());
+  for (size_t i = 0; i < left.size(); ++i) {
+    EXPECT_EQ(left[i].at("loss"), right[i].at("loss")) << "step " << i + 1;
+    EXPECT_EQ(left[i].at("grad_norm"), right[i].at("grad_norm")) << "step " << i + 1;
+  }
+}
+
+double last_loss(const Workspace& space, const std::string& run) {
+  return space.log(run).back().at("validation_loss").to_number<double>();
+}
+
+TEST(Precision, StoppedAndResumedInBf16IsStraightBitForBit) {
+  Workspace space;
+  space.prepare();
+  const Words common{"--steps", "40", "--precision", "bf16", "--dropout", "0.1"};
+  Words half = common;
+  half.insert(half.end(), {"--stop-at-step", "20"});
+  const ProgramResult result = run_trireme(space.train_words("straight", common));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_NE(result.error.find(", bf16, recompute none"), std::string::npos) << result.error;
+  ASSERT_EQ(run_trireme(space.train_words("resumed", half)).exit_code, 0);
+  ASSERT_EQ(run_trireme(space.train_words("resumed", common)).exit_code, 0);
+  const ProgramResult diff = run_trireme({"checkpoint", "diff", space.path("straight"), space.path("resumed")});
+  EXPECT_EQ(diff.exit_code, 0) << diff.output << diff.error;
+  expect_equal_logs(space, "straight", "resumed");
+  EXPECT_LT(last_loss(space, "straight"), space.log("straight").front().at("loss").to_number<double>() - 1);
+}
+
+TEST(Precision, Bf16FollowsFp32) {
+  Workspace space;
+  space.prepare();
+  for (const char* precision : {"fp32", "bf16"}) {
+    const ProgramResult result = run_trireme(space.train_words(precision, {"--steps", "60", "--precision", precision}));
+    ASSERT_EQ(result.exit_code, 0) << result.error;
+  }
+  // Other roundings, and so another run; a bf16 number has three digits.
+  EXPECT_NEAR(last_loss(space, "bf16"), last_loss(space, "fp32"), 0.03);
+  EXPECT_NE(space.log("bf16").back().at("loss"), space.log("fp32").back().at("loss"));
+}
+
+TEST(Precision, MayNotChangeAtAResume) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "2"})).exit_code, 0);
+  expect_refused(
+      run_trireme(space.train_words("run", {"--steps", "4", "--precision", "bf16"})), 2,
+      R"(--precision is "bf16", but --run )" + space.path("run") + R"( was trained with "fp32"; repeat that)");
+}
+
+TEST(Precision, OfEvaluateAndGenerateIsThatOfTheRun) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run_trireme(space.train_words("run", {"--steps", "40", "--precision", "bf16"})).exit_code, 0);
+  const auto loss = [&](const Words& more) {
+    Words words{"evaluate", "--model", space.path("run"), "--data", space.path("data")};
+    words.insert(words.end(), more.begin(), more.end());
+    const ProgramResult result = run_trireme(words);
+    EXPECT_EQ(result.exit_code, 0) << result.error;
+    return result.output.substr(0, result.output.find("  perplexity"));
+  };
+  EXPECT_EQ(loss({}), loss({"--precision", "bf16"}));
+  EXPECT_NE(loss({}), loss({"--precision", "fp32"}));  // the master weights, unrounded
+  EXPECT_NEAR(std::stod(loss({}).substr(5)), last_loss(space, "run"), 1e-5);
+  const auto text = [&](const std::string& precision) {
+    return run_trireme({"generate", "--model", space.path("run"), "--prompt", "the ship", "--max-new-tokens", "20",
+                        "--temperature", "0", "--precision", precision});
+  };
+  for (const char* precision : {"fp32", "bf16"}) {
+    const ProgramResult result = text(precision);
+    EXPECT_EQ(result.exit_code, 0) << result.error;
+    EXPECT_EQ(result.output.rfind("the ship", 0), 0u) << result.output;
+  }
+}
+
+TEST(Recompute, IsTheSameRunToTheBitAndMayChange) {
+  Workspace space;
+  space.prepare();
+  const Words steps{"--steps", "12", "--dropout", "0.1"};
+  const auto with = [&](const Words& more) {
+    Words words = steps;
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  ASSERT_EQ(run_trireme(space.train_words("none", steps)).exit_code, 0);
+  ASSERT_EQ(run_trireme(space.train_words("full", with({"--recompute", "full"}))).exit_code, 0);
+  expect_equal_logs(space, "none", "full");
+  ASSERT_EQ(run_trireme(space.train_words("changed", with({"--stop-at-step", "6"}))).exit_code, 0);
+  const ProgramResult result = run_trireme(space.train_words("changed", with({"--recompute", "selective"})));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_NE(result.error.find(R"(from step 6 on: --recompute "none" -> "selective")"), std::string::npos)
+      << result.error;
+  EXPECT_NE(result.error.find(", fp32, recompute selective"), std::string::npos) << result.error;
+  expect_equal_logs(space, "none", "changed");
+}
+
+}  // namespace
+}  // namespace trireme::tests
