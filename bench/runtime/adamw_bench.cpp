@@ -1,0 +1,29 @@
+#include "runtime/ops/adamw.h"
+
+#include "runtime/ops/elementwise.h"
+#include "bench/runtime/op_bench.h"
+
+namespace trireme::runtime {
+namespace {
+
+/// bf16: fp32 masters with a twin for the layers.
+void adamw_bench(benchmark::State& state, DType storage) {
+  const int64_t n = state.range(0);
+  Operands operands(DType::fp32);
+  Stream stream(Device::cpu);
+  AdamWViews views{.parameter = operands.make({n}),
+                   .gradient = operands.make({n}),
+                   .m = operands.make({n}),
+                   .v = operands.make({n})};
+  if (storage == DType::bf16) views.compute = operands.make({n}, DType::bf16);
+  fill(stream, views.v, 1);
+  run(state, stream, [&] { adamw_update(stream, {.learning_rate = 1e-3f, .update = 1000}, views); });
+}
+
+}  // namespace
+
+void add_adamw_benches() {
+  add_benches("adamw_update", adamw_bench, {{"n"}, {{3 << 18}, {1 << 24}}});
+}
+
+}  // namespace trireme::runtime

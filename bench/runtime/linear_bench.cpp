@@ -1,0 +1,69 @@
+#include "runtime/ops/linear.h"
+
+#include "bench/runtime/op_bench.h"
+
+namespace trireme::runtime {
+namespace {
+
+template <Epilogue epilogue>
+void forward(benchmark::State& state, DType storage) {
+  const int64_t N = state.range(0);
+  const int64_t C_in = state.range(1);
+  const int64_t C_out = state.range(2);
+  Operands operands(storage);
+  Stream stream(Device::cpu);
+  LinearForward args{.x = operands.make({N, C_in}),
+                     .weight = operands.make({C_out, C_in}),
+                     .epilogue = epilogue,
+                     .y = operands.make({N, C_out})};
+  if (epilogue != Epilogue::none) args.bias = operands.make({C_out});
+  if (epilogue == Epilogue::bias_gelu) args.pre_activation = operands.make({N, C_out});
+  run(state, stream, [&] { linear_forward(stream, args, operands.scratch()); });
+}
+
+void backward_input(benchmark::State& state, DType storage) {
+  const int64_t N = state.range(0);
+  const int64_t C_in = state.range(1);
+  const int64_t C_out = state.range(2);
+  Operands operands(storage);
+  Stream stream(Device::cpu);
+  const View dy = operands.make({N, C_out});
+  const View weight = operands.make({C_out, C_in});
+  const View dx = operands.make({N, C_in});
+  run(state, stream, [&] { linear_backward_input(stream, dy, weight, dx, operands.scratch()); });
+}
+
+template <bool has_bias>
+void backward_weight(benchmark::State& state, DType storage) {
+  const int64_t N = state.range(0);
+  const int64_t C_in = state.range(1);
+  const int64_t C_out = state.range(2);
+  Operands operands(storage);
+  Stream stream(Device::cpu);
+  const View dy = operands.make({N, C_out});
+  const View x = operands.make({N, C_in});
+  const View dweight = operands.make({C_out, C_in}, DType::fp32);
+  const View dbias = has_bias ? operands.make({C_out}, DType::fp32) : View();
+  run(state, stream, [&] { linear_backward_weight(stream, dy, x, dweight, dbias, operands.scratch()); });
+}
+
+}  // namespace
+
+void add_linear_benches() {
+  const std::vector<std::string> names = {"N", "C_in", "C_out"};
+  // A layer and the head (256 tokens at a time) of gpt2-124m; a small model.
+  const OpBenchSizes training{
+      names,
+      {{1024, 768, 2304}, {1024, 768, 768}, {1024, 768, 3072}, {1024, 3072, 768}, {256, 768, 50257}, {768, 128, 512}}};
+  const OpBenchSizes decoding{names, {{1, 768, 3072}, {1, 3072, 768}, {4, 768, 3072}, {1, 768, 50257}}};
+  for (const OpBenchSizes& sizes : {training, decoding}) {
+    add_benches("linear_forward/none", forward<Epilogue::none>, sizes);
+    add_benches("linear_forward/bias", forward<Epilogue::bias>, sizes);
+    add_benches("linear_forward/bias_gelu", forward<Epilogue::bias_gelu>, sizes);
+  }
+  add_benches("linear_backward_input", backward_input, training);
+  add_benches("linear_backward_weight/none", backward_weight<false>, training);
+  add_benches("linear_backward_weight/bias", backward_weight<true>, training);
+}
+
+}  // namespace trireme::runtime

@@ -1,0 +1,80 @@
+#include "runtime/ops/layer_norm.h"
+#include "runtime/ops/rms_norm.h"
+#include "bench/runtime/op_bench.h"
+
+namespace trireme::runtime {
+namespace {
+
+void layer_norm_forward_bench(benchmark::State& state, DType storage) {
+  const int64_t N = state.range(0);
+  const int64_t C = state.range(1);
+  Operands operands(storage);
+  Stream stream(Device::cpu);
+  const LayerNormForward args{.residual = operands.make({N, C}),
+                              .branch = operands.make({N, C}),
+                              .weight = operands.make({C}),
+                              .bias = operands.make({C}),
+                              .sum = operands.make({N, C}),
+                              .y = operands.make({N, C}),
+                              .mean = operands.make({N}, DType::fp32),
+                              .rstd = operands.make({N}, DType::fp32)};
+  run(state, stream, [&] { layer_norm_forward(stream, args); });
+}
+
+void layer_norm_backward_bench(benchmark::State& state, DType storage) {
+  const int64_t N = state.range(0);
+  const int64_t C = state.range(1);
+  Operands operands(storage);
+  Stream stream(Device::cpu);
+  const LayerNormBackward args{.dy = operands.make({N, C}),
+                               .sum = operands.make({N, C}),
+                               .weight = operands.make({C}),
+                               .mean = operands.make({N}, DType::fp32),
+                               .rstd = operands.make({N}, DType::fp32),
+                               .dresidual = operands.make({N, C}),
+                               .dx = operands.make({N, C}),
+                               .dweight = operands.make({C}, DType::fp32),
+                               .dbias = operands.make({C}, DType::fp32)};
+  run(state, stream, [&] { layer_norm_backward(stream, args); });
+}
+
+void rms_norm_forward_bench(benchmark::State& state, DType storage) {
+  const int64_t N = state.range(0);
+  const int64_t C = state.range(1);
+  Operands operands(storage);
+  Stream stream(Device::cpu);
+  const RmsNormForward args{.residual = operands.make({N, C}),
+                            .branch = operands.make({N, C}),
+                            .weight = operands.make({C}),
+                            .sum = operands.make({N, C}),
+                            .y = operands.make({N, C}),
+                            .rstd = operands.make({N}, DType::fp32)};
+  run(state, stream, [&] { rms_norm_forward(stream, args); });
+}
+
+void rms_norm_backward_bench(benchmark::State& state, DType storage) {
+  const int64_t N = state.range(0);
+  const int64_t C = state.range(1);
+  Operands operands(storage);
+  Stream stream(Device::cpu);
+  const RmsNormBackward args{.dy = operands.make({N, C}),
+                             .sum = operands.make({N, C}),
+                             .weight = operands.make({C}),
+                             .rstd = operands.make({N}, DType::fp32),
+                             .dresidual = operands.make({N, C}),
+                             .dx = operands.make({N, C}),
+                             .dweight = operands.make({C}, DType::fp32)};
+  run(state, stream, [&] { rms_norm_backward(stream, args); });
+}
+
+}  // namespace
+
+void add_norm_benches() {
+  const OpBenchSizes sizes{{"N", "C"}, {{1024, 768}, {16384, 768}}};  // in the caches, and out of most of them
+  add_benches("layer_norm_forward", layer_norm_forward_bench, sizes);
+  add_benches("layer_norm_backward", layer_norm_backward_bench, sizes);
+  add_benches("rms_norm_forward", rms_norm_forward_bench, sizes);
+  add_benches("rms_norm_backward", rms_norm_backward_bench, sizes);
+}
+
+}  // namespace trireme::runtime
