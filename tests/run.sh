@@ -60,11 +60,16 @@ build() { # PRESET CMAKE_OPTION...
   cmake --preset "$preset" "$@" && cmake --build --preset "$preset" --parallel "$jobs"
 }
 
+python_environment() { # where it cannot be had, venv.sh says that the comparison with PyTorch is skipped
+  tests/venv.sh || [ $? -eq 77 ]
+}
+
 cuda_speaks() { # the program starts and says what it finds, with or without a GPU
   build/cuda/bin/trireme --version && build/cuda/bin/trireme --version | grep -q 'CUDA runtime'
 }
 
 part "packages" launch/install_packages.sh "${packages[@]}"
+part "packages of Python" python_environment
 part "cpu-release: build everything" build cpu-release -DTRIREME_TESTS=ON -DTRIREME_BENCHES=ON
 tests "cpu-release: tests" --preset cpu-release "${without_slow[@]}"
 part "cpu-asan: build" build cpu-asan
