@@ -14,16 +14,9 @@ using runtime::View;
 
 namespace {
 
-/// Logits of one chunk: at most 128 MB in fp32. Each product of a chunk reads the whole output matrix, so that few tokens
+/// Logits of one chunk: at most 128 MB in fp32, half in bf16. Each product of a chunk reads the whole output matrix, so that few tokens
 /// a chunk are slow: with a vocabulary of 50,257, 160 tokens ran at 0.56 of the FMA peak, other products at 0.7.
 constexpr int64_t kChunkElements = int64_t{1} << 25;
-
-/// Equal chunks, in multiples of 16 tokens.
-int64_t chunk_tokens(int64_t N, int64_t V) {
-  const int64_t most = std::max<int64_t>(16, kChunkElements / V / 16 * 16);
-  const int64_t chunks = (N + most - 1) / most;
-  return std::min(N, ((N + chunks - 1) / chunks + 15) / 16 * 16);
-}
 
 /// Logits and combined partials of tokens [begin, begin + count), in scratch of the caller's frame.
 struct Chunk {
@@ -35,7 +28,7 @@ struct Chunk {
 
 Chunk chunk_forward(Context& context, const HeadWeights& weights, const TokenViews& tokens, ConstView y, int64_t begin,
                     View totals) {
-  const int64_t count = std::min(chunk_tokens(y.shape[0], weights.table.shape[0]), y.shape[0] - begin);
+  const int64_t count = std::min(head_chunk_tokens(y.shape[0], weights.table.shape[0]), y.shape[0] - begin);
   Chunk chunk{.y = y.rows(begin, count),
               .targets = tokens.targets.rows(begin, count),
               .logits = context.scratch.allocate(y.dtype, {count, weights.table.shape[0]}),
@@ -47,6 +40,12 @@ Chunk chunk_forward(Context& context, const HeadWeights& weights, const TokenVie
 }
 
 }  // namespace
+
+int64_t head_chunk_tokens(int64_t N, int64_t V) {
+  const int64_t most = std::max<int64_t>(16, kChunkElements / V / 16 * 16);
+  const int64_t chunks = (N + most - 1) / most;
+  return std::min(N, ((N + chunks - 1) / chunks + 15) / 16 * 16);
+}
 
 void head_logits(Context& context, const HeadWeights& weights, ConstView y, View logits) {
   linear_forward(context.stream, {.x = y, .weight = weights.table, .y = logits}, context.scratch);

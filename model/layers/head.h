@@ -11,6 +11,9 @@ struct HeadWeights {
   runtime::View table;  ///< (V, C): lm_head.weight, or the token embedding when tied
 };
 
+/// Tokens whose logits are held at a time, of N: equal chunks, in multiples of 16.
+int64_t head_chunk_tokens(int64_t N, int64_t V);
+
 /// totals (2) fp64 += sum of -log p(target), count of targets. y (N, C) is the final norm's output.
 void head_loss(Context& context, const HeadWeights& weights, const TokenViews& tokens, runtime::ConstView y,
                runtime::View totals);
