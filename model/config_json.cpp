@@ -45,11 +45,11 @@ class ConfigReader {
          (supported ? "true" : "false"));
   }
 
-  /// GPT-2's sizes are called n_...: one that is not known is a mistake, not an extension.
-  void refuse_unknown_sizes(std::span<const std::string_view> known) const {
+  /// GPT-2's sizes are called n_..., Llama's num_...: one that is not known is a mistake, not an extension.
+  void refuse_unknown(std::string_view prefix, std::span<const std::string_view> known) const {
     for (const auto& [key, value] : object_) {
       const std::string_view name(key.data(), key.size());
-      if (!name.starts_with("n_") || std::ranges::find(known, name) != known.end()) continue;
+      if (!name.starts_with(prefix) || std::ranges::find(known, name) != known.end()) continue;
       std::string names;
       for (std::string_view one : known) names += (names.empty() ? "" : ", ") + std::string(one);
       fail("unknown key " + std::string(name) + "; the sizes are " + names);
@@ -103,7 +103,7 @@ class ConfigReader {
 ModelConfig parse_gpt2(const ConfigReader& read) {
   static constexpr std::array<std::string_view, 6> kSizes = {"n_ctx",   "n_embd",  "n_head",
                                                              "n_inner", "n_layer", "n_positions"};
-  read.refuse_unknown_sizes(kSizes);
+  read.refuse_unknown("n_", kSizes);
   read.must_be("scale_attn_weights", true);
   read.must_be("scale_attn_by_inverse_layer_idx", false);
   read.must_be("add_cross_attention", false);
@@ -148,7 +148,32 @@ double parse_rope_theta(const ConfigReader& read, const std::string& source) {
   return theta;
 }
 
+void check_llama_heads(const ConfigReader& read, const ModelConfig& config) {
+  if (config.heads % config.kv_heads != 0) {
+    read.fail("num_key_value_heads " + std::to_string(config.kv_heads) + " does not divide num_attention_heads " +
+              std::to_string(config.heads) + "; choose a divisor");
+  }
+  if (!read.has("head_dim") && config.width % config.heads != 0) {
+    read.fail("num_attention_heads " + std::to_string(config.heads) + " does not divide hidden_size " +
+              std::to_string(config.width) + "; choose a width that is a multiple of the heads, or give head_dim");
+  }
+  if (config.heads * config.head_width > int64_t{1} << 24) {
+    read.fail("num_attention_heads " + std::to_string(config.heads) + " times head_dim " +
+              std::to_string(config.head_width) + " is beyond 16,777,216; choose smaller ones");
+  }
+  if (config.head_width % 2 != 0) {
+    read.fail("head_dim is " + std::to_string(config.head_width) +
+              " (hidden_size / num_attention_heads where it is "
+              "not given); rope turns pairs of channels: choose an even one");
+  }
+}
+
 ModelConfig parse_llama(const ConfigReader& read, const std::string& source) {
+  // The last four belong to generation and classification; older files carry them.
+  static constexpr std::array<std::string_view, 7> kCounts = {
+      "num_hidden_layers", "num_attention_heads",  "num_key_value_heads", "num_beams",
+      "num_beam_groups",   "num_return_sequences", "num_labels"};
+  read.refuse_unknown("num_", kCounts);
   ModelConfig config;
   config.family = "llama";
   config.norm = NormKind::rms_norm;
@@ -170,19 +195,7 @@ ModelConfig parse_llama(const ConfigReader& read, const std::string& source) {
   config.tied_embeddings = read.flag("tie_word_embeddings", false);
   const std::string activation = read.text("hidden_act", "silu");
   if (activation != "silu") read.fail("hidden_act is '" + activation + "'; the llama family has silu");
-  if (config.heads % config.kv_heads != 0) {
-    read.fail("num_key_value_heads " + std::to_string(config.kv_heads) + " does not divide num_attention_heads " +
-              std::to_string(config.heads) + "; choose a divisor");
-  }
-  if (!read.has("head_dim") && config.width % config.heads != 0) {
-    read.fail("num_attention_heads " + std::to_string(config.heads) + " does not divide hidden_size " +
-              std::to_string(config.width) + "; choose a width that is a multiple of the heads, or give head_dim");
-  }
-  if (config.head_width % 2 != 0) {
-    read.fail("head_dim is " + std::to_string(config.head_width) +
-              " (hidden_size / num_attention_heads where it is "
-              "not given); rope turns pairs of channels: choose an even one");
-  }
+  check_llama_heads(read, config);
   return config;
 }
 

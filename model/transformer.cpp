@@ -71,20 +71,27 @@ void embed(Context& context, const EmbeddingWeights& weights, const TokenViews& 
   apply_dropout(context, 0, DropoutPlace::embedding, tokens, x, x);
 }
 
-/// x = x + attention(norm1(x)); x = x + feed_forward(norm2(x)). The second addition is left to the next norm. What a norm
-/// or an activation function puts out lies in `outputs`, the rest of what is saved in `slot`.
-BlockSaved block_forward(Context& context, const BlockWeights& weights, int64_t layer, const TokenViews& tokens,
-                         ResidualStream& x, const BlockMemory& memory) {
+/// A block's forward as far as its backward reads: x = x + attention(norm1(x)), and feed_forward(norm2(x)) up to its
+/// activation. What a norm or an activation function puts out lies in `outputs`, the rest of what is saved in `slot`.
+BlockSaved block_forward_saved(Context& context, const BlockWeights& weights, int64_t layer, const TokenViews& tokens,
+                               const ResidualStream& x, const BlockMemory& memory) {
   const auto& [branch, slot, outputs] = memory;
   BlockSaved saved;
   saved.norm1 = norm_forward(context, weights.norm1, x, slot, outputs);
   saved.attention = attention_forward(context, weights.attention, tokens, saved.norm1.y, branch, slot);
   apply_dropout(context, layer, DropoutPlace::attention, tokens, branch, branch);
-  x = {.residual = saved.norm1.sum, .branch = branch};
-  saved.norm2 = norm_forward(context, weights.norm2, x, slot, outputs);
-  saved.feed_forward = feed_forward_forward(context, weights.feed_forward, saved.norm2.y, branch, slot, outputs);
-  apply_dropout(context, layer, DropoutPlace::feed_forward, tokens, branch, branch);
-  x = {.residual = saved.norm2.sum, .branch = branch};
+  saved.norm2 = norm_forward(context, weights.norm2, {.residual = saved.norm1.sum, .branch = branch}, slot, outputs);
+  saved.feed_forward = feed_forward_up(context, weights.feed_forward, saved.norm2.y, slot, outputs);
+  return saved;
+}
+
+/// x = x + attention(norm1(x)); x = x + feed_forward(norm2(x)). The second addition is left to the next norm.
+BlockSaved block_forward(Context& context, const BlockWeights& weights, int64_t layer, const TokenViews& tokens,
+                         ResidualStream& x, const BlockMemory& memory) {
+  const BlockSaved saved = block_forward_saved(context, weights, layer, tokens, x, memory);
+  feed_forward_down(context, weights.feed_forward, saved.feed_forward, memory.branch);
+  apply_dropout(context, layer, DropoutPlace::feed_forward, tokens, memory.branch, memory.branch);
+  x = {.residual = saved.norm2.sum, .branch = memory.branch};
   return saved;
 }
 
@@ -121,9 +128,9 @@ BlockSaved recomputed(Context& context, const BlockWeights& weights, int64_t lay
     saved.feed_forward.activation = activation_again(context, kept.feed_forward, scratch);
     return saved;
   }
-  ResidualStream x{.residual = kept.input, .branch = View()};
   const View branch = scratch.allocate(kept.input.dtype, kept.input.shape);
-  return block_forward(context, weights, layer, tokens, x, {branch, scratch, scratch});
+  return block_forward_saved(context, weights, layer, tokens, {.residual = kept.input, .branch = View()},
+                             {branch, scratch, scratch});
 }
 
 /// The gradient that enters a branch: d, or a copy of it through the branch's dropout.
@@ -223,7 +230,8 @@ View transformer_cached(Context& context, const TransformerWeights& weights, con
     attention_cached(context, block.attention, input, norm1.y, caches[i], branch);
     runtime::add(context.stream, x, branch, x);
     const NormSaved norm2 = norm_forward(context, block.norm2, {.residual = x, .branch = View()}, scratch, scratch);
-    feed_forward_forward(context, block.feed_forward, norm2.y, branch, scratch, scratch);
+    feed_forward_down(context, block.feed_forward,
+                      feed_forward_up(context, block.feed_forward, norm2.y, scratch, scratch), branch);
     runtime::add(context.stream, x, branch, x);
   }
   return norm_forward(context, weights.head.norm, {.residual = x, .branch = View()}, slot, slot).y;

@@ -38,8 +38,8 @@ void activate_backward(Context& context, View pre_activation, View dactivation, 
 
 }  // namespace
 
-FeedForwardSaved feed_forward_forward(Context& context, const FeedForwardWeights& weights, ConstView x, View y,
-                                      Arena& slot, Arena& outputs) {
+FeedForwardSaved feed_forward_up(Context& context, const FeedForwardWeights& weights, ConstView x, Arena& slot,
+                                 Arena& outputs) {
   const int64_t N = x.shape[0];
   FeedForwardSaved saved{.pre_activation = slot.allocate(x.dtype, {N, weights.up.weight.shape[0]}),
                          .activation = outputs.allocate(x.dtype, activation_shape(context, N))};
@@ -56,8 +56,11 @@ FeedForwardSaved feed_forward_forward(Context& context, const FeedForwardWeights
     linear(context, weights.up, x, saved.pre_activation);
     activate(context, saved.pre_activation, saved.activation);
   }
-  linear(context, weights.down, saved.activation, y);
   return saved;
+}
+
+void feed_forward_down(Context& context, const FeedForwardWeights& weights, const FeedForwardSaved& saved, View y) {
+  linear(context, weights.down, saved.activation, y);
 }
 
 View activation_again(Context& context, const FeedForwardSaved& saved, Arena& outputs) {

@@ -15,9 +15,13 @@ struct FeedForwardSaved {
   runtime::View activation;      ///< (N, F)
 };
 
-/// y (N, C) is overwritten; x (N, C). pre_activation lies in `slot`, activation in `outputs`.
-FeedForwardSaved feed_forward_forward(Context& context, const FeedForwardWeights& weights, runtime::ConstView x,
-                                      runtime::View y, runtime::Arena& slot, runtime::Arena& outputs);
+/// The layer up to its activation; x (N, C). pre_activation lies in `slot`, activation in `outputs`.
+FeedForwardSaved feed_forward_up(Context& context, const FeedForwardWeights& weights, runtime::ConstView x,
+                                 runtime::Arena& slot, runtime::Arena& outputs);
+
+/// The rest, which leaves nothing to save: y (N, C) is overwritten.
+void feed_forward_down(Context& context, const FeedForwardWeights& weights, const FeedForwardSaved& saved,
+                       runtime::View y);
 
 /// The activation again, from what was saved, to the same bits; in `outputs`.
 runtime::View activation_again(Context& context, const FeedForwardSaved& saved, runtime::Arena& outputs);

@@ -51,11 +51,11 @@ TEST(StepCosts, DryStatesTheCostsOfTheCpu) {
 TEST(StepCosts, ModelFlopsAreThePublishedCount) {
   constexpr int64_t kB = 8;
   constexpr int64_t kT = 1024;
+  // 6 x 123,653,376 + 6 x 12 x 768 x 1024; 6 x 1,235,814,400 + 6 x 16 x 2048 x 1024.
+  EXPECT_EQ(flops_per_token(model::preset("gpt2-124m"), kT), 798'543'360.0);
+  EXPECT_EQ(flops_per_token(model::preset("llama-1b"), kT), 7'616'212'992.0);
   for (const char* preset : {"gpt2-124m", "llama-1b"}) {
     const ModelConfig config = model::preset(preset);
-    const auto N = static_cast<double>(parameter_count_for_mfu(config));
-    const auto attention = static_cast<double>(6 * config.layers * config.heads * config.head_width * kT);
-    EXPECT_EQ(flops_per_token(config, kT), 6 * N + attention) << preset;
     for (const DType storage : {DType::fp32, DType::bf16}) {
       const CostRecord::Total total = dry_step(config, {.storage = storage}, kB, kT).sum();
       const double per_token = static_cast<double>(total.flops - total.recomputed_flops) / (kB * kT);
@@ -78,10 +78,11 @@ TEST(StepCosts, RecomputationAddsRecomputedWorkAlone) {
     EXPECT_LT(totals[0].recomputed_flops, totals[1].recomputed_flops) << preset;
     EXPECT_LT(totals[1].recomputed_flops, totals[2].recomputed_flops) << preset;
     // Selective recomputation is norms and activation functions, nothing beside products; full is one more forward of
-    // the blocks, a third of forward and backward but for the head, plus attention's own 2 of 14.
+    // the blocks but for the last product, which nobody reads again: 8 of 12 C^2 in gpt2, 0.72 of a llama-1b block. A
+    // forward is a third of all, and the head (0.3 and 0.2 of all) is not repeated: about a sixth.
     EXPECT_LT(totals[1].recomputed_flops - totals[0].recomputed_flops, own / 100) << preset;
-    EXPECT_GT(totals[2].recomputed_flops - totals[0].recomputed_flops, own / 5) << preset;
-    EXPECT_LT(totals[2].recomputed_flops - totals[0].recomputed_flops, own / 3) << preset;
+    EXPECT_GT(totals[2].recomputed_flops - totals[0].recomputed_flops, own / 8) << preset;
+    EXPECT_LT(totals[2].recomputed_flops - totals[0].recomputed_flops, own / 5) << preset;
   }
 }
 

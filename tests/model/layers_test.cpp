@@ -165,7 +165,8 @@ void expect_feed_forward_matches(const ModelConfig& config, DType storage) {
   const View dx = layer.empty();
   model::Context context = layer.context();
   const model::FeedForwardSaved saved =
-      feed_forward_forward(context, layer.weights().feed_forward, x, y, layer.arena(), layer.arena());
+      feed_forward_up(context, layer.weights().feed_forward, x, layer.arena(), layer.arena());
+  feed_forward_down(context, layer.weights().feed_forward, saved, y);
   feed_forward_backward(context, layer.weights().feed_forward, layer.gradients().feed_forward, saved,
                         {.x = x, .dy = dy, .dx = dx});
   const std::string name = "layers.0.mlp";

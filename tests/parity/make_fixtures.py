@@ -167,12 +167,21 @@ def write_fixture(path, config, seed):
         losses, norms = train(exact, *batches, learning_rates)
         file["losses"], file["gradient_norms"] = losses, norms
         masters = copy.deepcopy(model)
-        bf16_losses, _ = train(masters, *batches, learning_rates, copy.deepcopy(model).bfloat16())
+        bf16_losses, _ = train(masters, *batches, learning_rates, bf16_twin(model))
         file["losses_bf16"] = bf16_losses
     fp32_losses, _ = train(model, *batches, learning_rates)
     print(f"{path}: {made_with}; loss {losses[0]:.6f} to {losses[-1]:.6f}, gradient norm {norms.min():.2f} to "
           f"{norms.max():.2f}; PyTorch's losses in fp32 and bf16 differ by up to "
           f"{numpy.abs(losses - fp32_losses).max():.1e} and {numpy.abs(losses - bf16_losses).max():.1e}")
+
+
+def bf16_twin(model):
+    """Its weights in bf16. The buffers (rope's frequencies) stay as they are: bfloat16() would round those too."""
+    twin = copy.deepcopy(model).bfloat16()
+    buffers = dict(twin.named_buffers())
+    for name, value in model.named_buffers():
+        buffers[name].data = value.data.clone()
+    return twin
 
 
 def main():
