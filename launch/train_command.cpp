@@ -35,7 +35,8 @@ void say_what_mfu_is(const TrainingSettings& settings, int ranks) {
   runtime::log_info("mfu = tokens/s x " + fixed_text(flops / 1e6, 1) + " Mflop (6 N + 6 L C T) / (" +
                     rate_text(calibration.fma_flops_per_second, "flop") + " of " + settings.options.calibration +
                     " x " + counted(ranks, "rank") + ")");
-  const auto difference = runtime::difference_from(calibration, runtime::processor_name(), runtime::compute_threads());
+  const auto difference =
+      runtime::difference_from(calibration, runtime::processor_name(), runtime::compute_threads(), ranks);
   if (difference) runtime::log_warning("--calibration " + settings.options.calibration + " was " + *difference);
 }
 

@@ -3,10 +3,7 @@
 // profile, times the call.
 #pragma once
 
-#include <cstdint>
 #include <functional>
-#include <map>
-#include <string>
 #include <string_view>
 
 #include "runtime/op_cost.h"

@@ -51,18 +51,23 @@ void backward_weight(benchmark::State& state, DType storage) {
 
 void add_linear_benches() {
   const std::vector<std::string> names = {"N", "C_in", "C_out"};
-  // A layer and the head (256 tokens at a time) of gpt2-124m; a small model.
+  // A layer and the head (512 tokens at a time) of gpt2-124m; a small model.
   const OpBenchSizes training{
       names,
-      {{1024, 768, 2304}, {1024, 768, 768}, {1024, 768, 3072}, {1024, 3072, 768}, {256, 768, 50257}, {768, 128, 512}}};
+      {{1024, 768, 2304}, {1024, 768, 768}, {1024, 768, 3072}, {1024, 3072, 768}, {512, 768, 50257}, {768, 128, 512}}};
+  // llama-1b, without biases: q, k and v of 32 + 2 x 8 heads of 64, the attention's output, gate and up, down.
+  const OpBenchSizes llama{names, {{1024, 2048, 3072}, {1024, 2048, 2048}, {1024, 2048, 16384}, {1024, 8192, 2048}}};
   const OpBenchSizes decoding{names, {{1, 768, 3072}, {1, 3072, 768}, {4, 768, 3072}, {1, 768, 50257}}};
   for (const OpBenchSizes& sizes : {training, decoding}) {
     add_benches("linear_forward/none", forward<Epilogue::none>, sizes);
     add_benches("linear_forward/bias", forward<Epilogue::bias>, sizes);
     add_benches("linear_forward/bias_gelu", forward<Epilogue::bias_gelu>, sizes);
   }
-  add_benches("linear_backward_input", backward_input, training);
-  add_benches("linear_backward_weight/none", backward_weight<false>, training);
+  add_benches("linear_forward/none", forward<Epilogue::none>, llama);
+  for (const OpBenchSizes& sizes : {training, llama}) {
+    add_benches("linear_backward_input", backward_input, sizes);
+    add_benches("linear_backward_weight/none", backward_weight<false>, sizes);
+  }
   add_benches("linear_backward_weight/bias", backward_weight<true>, training);
 }
 

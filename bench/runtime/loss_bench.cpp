@@ -45,10 +45,10 @@ void loss_gradient_bench(benchmark::State& state, DType storage) {
 }  // namespace
 
 void add_loss_benches() {
-  const OpBenchSizes sizes{{"N", "V"}, {{256, 50257}, {1024, 65}}};  // a chunk of gpt2-124m, and characters
+  const OpBenchSizes sizes{{"N", "V"}, {{512, 50257}, {1024, 65}}};  // a chunk of gpt2-124m, and characters
   add_benches("loss_partials", loss_partials_bench, sizes);
   add_benches("loss_gradient", loss_gradient_bench, sizes);
-  add_bench("loss_combine", loss_combine_bench, DType::fp32, {{"N"}, {{256}}});
+  add_bench("loss_combine", loss_combine_bench, DType::fp32, {{"N"}, {{512}}});
 }
 
 }  // namespace trireme::runtime

@@ -70,11 +70,13 @@ void rms_norm_backward_bench(benchmark::State& state, DType storage) {
 }  // namespace
 
 void add_norm_benches() {
-  const OpBenchSizes sizes{{"N", "C"}, {{1024, 768}, {16384, 768}}};  // in the caches, and out of most of them
-  add_benches("layer_norm_forward", layer_norm_forward_bench, sizes);
-  add_benches("layer_norm_backward", layer_norm_backward_bench, sizes);
-  add_benches("rms_norm_forward", rms_norm_forward_bench, sizes);
-  add_benches("rms_norm_backward", rms_norm_backward_bench, sizes);
+  // gpt2-124m and llama-1b: in the caches, and out of most of them.
+  const OpBenchSizes gpt2{{"N", "C"}, {{1024, 768}, {16384, 768}}};
+  const OpBenchSizes llama{{"N", "C"}, {{1024, 2048}, {8192, 2048}}};
+  add_benches("layer_norm_forward", layer_norm_forward_bench, gpt2);
+  add_benches("layer_norm_backward", layer_norm_backward_bench, gpt2);
+  add_benches("rms_norm_forward", rms_norm_forward_bench, llama);
+  add_benches("rms_norm_backward", rms_norm_backward_bench, llama);
 }
 
 }  // namespace trireme::runtime

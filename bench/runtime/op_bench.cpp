@@ -6,6 +6,7 @@
 #include "runtime/error.h"
 #include "runtime/machine_peaks.h"
 #include "runtime/ops/check.h"
+#include "runtime/threads.h"
 
 namespace trireme::runtime {
 namespace {
@@ -40,7 +41,8 @@ View Operands::make(const Shape& shape, DType dtype) {
 }
 
 Arena& Operands::scratch() {
-  static Arena arena = Arena::host("scratch", int64_t{1} << 26);
+  // bf16 products: three blocks. Attention: 16 T D bytes and 0.2 MiB of tiles a thread; T D is 2^17 at most.
+  static Arena arena = Arena::host("scratch", (int64_t{1} << 26) + compute_threads() * (int64_t{3} << 20));
   return arena;
 }
 

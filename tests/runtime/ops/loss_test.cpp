@@ -1,7 +1,9 @@
 #include "runtime/ops/loss.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <thread>
 #include <type_traits>
 
 #include "runtime/dry_communicator.h"
@@ -272,6 +274,28 @@ TYPED_TEST(Loss, DryGroupCostsWhatLocalRanksCost) {
     tests::expect_cost(cpu, dry, {.op = "loss_combine", .flops = (4 + 6 * P) * N, .bytes = 16 * N + 32 + 12 * P * N});
     EXPECT_EQ(scratch.peak_bytes(), rank.scratch_bytes);
     EXPECT_EQ(dry_group->totals(), group.totals());
+  });
+}
+
+// A profile that left out the gathering would not add up to the step.
+TEST(LossCombine, ItsTimeHoldsTheWaitForTheOtherRanks) {
+  constexpr auto kLate = std::chrono::milliseconds(50);
+  run_local_ranks(2, [&](Communicator& group) {
+    Stream stream(Device::cpu);
+    OpProfile profile;
+    stream.profile_into(&profile);
+    Arena scratch = Arena::host("scratch", 1 << 10);
+    const Tensor<int32_t> targets({5});
+    Tensor<float> partials({5, 3});
+    Tensor<double> totals({2});
+    std::ranges::fill(partials.values, 1.0f);
+    group.barrier().wait();
+    if (group.rank() == 1) std::this_thread::sleep_for(kLate);
+    loss_combine(stream, group, targets.view(), partials.view(), totals.view(), scratch);
+    ASSERT_EQ(profile.rows().size(), 1u);
+    if (group.rank() != 0) return;
+    // Half of the time: this rank may leave the barrier late.
+    EXPECT_GT(profile.rows()[0].seconds, 0.025);
   });
 }
 
