@@ -67,8 +67,7 @@ json::object choices_json(const TrainingSettings& settings) {
           {"weight-decay", options.weight_decay},
           {"clip-grad-norm", options.clip_grad_norm},
           {"dropout", options.dropout},
-          {"global-batch-size", options.global_batch_size},
-          {"recompute", options.recompute}};
+          {"global-batch-size", options.global_batch_size}};
 }
 
 const json::value& member(const json::object& object, const char* key, const std::string& source) {
