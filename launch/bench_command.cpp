@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 
 #include "launch/commands.h"
 #include "launch/json_text.h"
@@ -43,12 +44,30 @@ std::string date_now() {
   return text.data();
 }
 
-/// Minutes of measuring must not end in a file that cannot be written, and nobody's file is overwritten.
+[[noreturn]] void refuse_output(const std::string& path, const std::string& why) {
+  throw runtime::Error(runtime::ErrorKind::usage, "--output " + path + " " + why);
+}
+
+/// Minutes of measuring must not end in a file that cannot be written, and nobody's file is overwritten or removed: not
+/// that of PATH.tmp either, through which runtime::write_text_atomically goes.
 void check_output(runtime::Files& files, const std::string& path) {
-  if (!files.exists(path)) return;
-  if (files.is_regular_file(path) && runtime::is_calibration(files, path)) return;
-  throw runtime::Error(runtime::ErrorKind::usage,
-                       "--output " + path + " exists and is not a calibration; choose another file");
+  if (files.exists(path) && !(files.is_regular_file(path) && runtime::is_calibration(files, path))) {
+    refuse_output(path, "exists and is not a calibration; choose another file");
+  }
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  if (!parent.empty() && !files.is_directory(parent)) {
+    refuse_output(path, "cannot be written: " + parent + " is not a directory; make it, or choose another file");
+  }
+  const std::string temporary = path + ".tmp";
+  if (files.exists(temporary)) {
+    refuse_output(path, "is written as " + temporary + " first, and that exists; move it away or choose another file");
+  }
+  try {
+    files.create(temporary);
+    files.remove_all(temporary);
+  } catch (const runtime::Error& error) {
+    refuse_output(path, std::string("cannot be written: ") + error.what() + "; choose another file");
+  }
 }
 
 /// Neighbours make every figure worse; the best of many runs helps only against a few.

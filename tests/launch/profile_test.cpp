@@ -197,6 +197,25 @@ TEST(Bench, NobodysFileIsOverwritten) {
   expect_refused(run_trireme({"bench", "--calibrate", "--output", file}), 2,
                  "--output " + file + " exists and is not a calibration");
   EXPECT_EQ(space.read("thesis.json"), "{}");
+  space.write("new.json.tmp", "a draft");
+  expect_refused(run_trireme({"bench", "--calibrate", "--output", space.path("new.json")}), 2,
+                 "--output " + space.path("new.json") + " is written as " + space.path("new.json.tmp") +
+                     " first, and that exists; move it away or choose another file");
+  EXPECT_EQ(space.read("new.json.tmp"), "a draft");
+}
+
+TEST(Bench, WhatCannotBeWrittenIsSaidBeforeMeasuring) {
+  Workspace space;
+  const std::string no_parent = space.path("nowhere/calibration.json");
+  const std::string below_a_file = space.write("thesis.json", "{}") + "/calibration.json";
+  const std::string no_files_here = "/proc/calibration.json";
+  for (const std::string& file : {no_parent, below_a_file, no_files_here}) {
+    const ProgramResult result = run_trireme({"bench", "--calibrate", "--output", file});
+    expect_refused(result, 2, "--output " + file + " cannot be written: ");
+    EXPECT_EQ(result.output, "");  // what was measured would stand there
+  }
+  expect_refused(run_trireme({"bench", "--calibrate", "--output", no_parent}), 2,
+                 space.path("nowhere") + " is not a directory; make it, or choose another file");
 }
 
 }  // namespace
