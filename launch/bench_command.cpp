@@ -12,6 +12,7 @@
 #include "launch/peak_table.h"
 #include "launch/version.h"
 #include "model/config.h"
+#include "model/layers/head.h"
 #include "runtime/calibration.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -22,17 +23,21 @@ namespace trireme::launch {
 namespace {
 
 constexpr int64_t kTokens = 1024;
-constexpr int64_t kHeadTokens = 160;  // the head works on chunks of tokens, so that no whole logits are held
 constexpr int64_t kMemoryBlockBytes = int64_t{3} << 28;  // of all ranks of a machine together
 constexpr std::array<int64_t, 9> kMessageBytes{1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18,
                                                1 << 20, 1 << 22, 1 << 24, 1 << 26};
 
-/// The products of a GPT-2 step: q, k and v together, the attention's output, both of the feed-forward, the head.
+/// The products of a GPT-2 step: q, k and v together, the attention's output, both of the feed-forward, a chunk of the
+/// head.
 std::vector<runtime::ProductShape> product_shapes(const model::ModelConfig& config) {
   const int64_t C = config.width;
   const int64_t F = config.feed_forward_width;
-  return {
-      {kTokens, C, 3 * C}, {kTokens, C, C}, {kTokens, C, F}, {kTokens, F, C}, {kHeadTokens, C, config.vocabulary_size}};
+  const int64_t V = config.vocabulary_size;
+  return {{kTokens, C, 3 * C},
+          {kTokens, C, C},
+          {kTokens, C, F},
+          {kTokens, F, C},
+          {model::head_chunk_tokens(kTokens, V), C, V}};
 }
 
 std::string date_now() {
