@@ -89,7 +89,8 @@ TEST(Profile, ListsEveryOpAndSumsUpToTheStep) {
   }
   EXPECT_NEAR(listed, ops, 0.05) << result.error;  // up to a hundred roundings to a microsecond's half
   EXPECT_LE(ops, step) << result.error;
-  EXPECT_GE(ops, 0.9 * step) << result.error;  // the rest is bookkeeping between ops: some microseconds for each
+  // The rest of what is computed is bookkeeping between ops: some microseconds for each.
+  EXPECT_GE(ops, 0.9 * (step - table["data"] - table["waiting for messages"])) << result.error;
   EXPECT_NEAR(ops + table["waiting for messages"] + table["data"] + table["other"], step, 0.005) << result.error;
   EXPECT_NE(result.error.find("the mean of 11 steps (the first is left out)"), std::string::npos) << result.error;
   for (const char* part : {"\nmfu ", "\nhfu ", "\ntokens/s "}) {
@@ -106,14 +107,14 @@ TEST(Profile, OneStepIsNotLeftOutAndValidationIsNoPart) {
   EXPECT_NE(result.error.find("the mean of 1 step\n"), std::string::npos) << result.error;
   EXPECT_NE(result.error.find("need --calibration FILE: trireme bench --calibrate"), std::string::npos) << result.error;
   const std::map<std::string, double> table = milliseconds_by_name(result.error);
-  // The validation of the last step runs the same ops; a forward pass has one call of attention a layer.
   EXPECT_LE(table.at("sum of ops"), table.at("step"));
+  // The validation of the last step runs the same ops; a forward pass has one call of attention a layer.
+  std::vector<int> calls;
   std::istringstream lines(result.error);
   for (std::string line; std::getline(lines, line);) {
-    if (line.rfind("attention_forward ", 0) == 0) {
-      EXPECT_EQ(std::stoi(line.substr(43, 7)), 2) << line;
-    }
+    if (line.rfind("attention_forward ", 0) == 0) calls.push_back(std::stoi(line.substr(43, 7)));
   }
+  EXPECT_EQ(calls, std::vector<int>{2}) << result.error;
 }
 
 TEST(Profile, OnlyTheFirstRankPrints) {
