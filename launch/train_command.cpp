@@ -77,7 +77,7 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   check_run(files, settings);
   std::optional<runtime::FileLock> lock;
   if (world.rank() == 0) lock = lock_run(files, options.run);
-  const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution(), settings.microbatch_size,
+  const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution, settings.microbatch_size,
                                                         settings.sequence_length, settings.update(0, 1), world.size());
   if (world.rank() == 0) say_what_is_trained(settings, plan, world.size());
   if (world.rank() == 0 && settings.calibration) say_what_mfu_is(settings, world.size());

@@ -56,7 +56,7 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::Memory
       groups_(parallel::make_groups({.dp = world.size()}, world)),
       memory_(runtime::Memory::host(plan)),
       stream_(runtime::Device::cpu),
-      trainer_(model::make_trainer(settings.config, model::Purpose::training, settings.execution(), stream_, memory_,
+      trainer_(model::make_trainer(settings.config, model::Purpose::training, settings.execution, stream_, memory_,
                                    groups_)),
       metrics_({.version = version(), .commit = commit()}) {
   metrics_.set_ranks(world.size());
