@@ -34,7 +34,8 @@ void say_what_mfu_is(const TrainingSettings& settings, int ranks) {
   const double flops = model::flops_per_token(settings.config, settings.sequence_length);
   runtime::log_info("mfu = " + mfu_formula(flops, calibration.fma_flops_per_second, ranks) + ", the peak by " +
                     settings.options.calibration);
-  const auto difference = runtime::difference_from(calibration, runtime::processor_name(), runtime::compute_threads());
+  const auto difference =
+      runtime::difference_from(calibration, runtime::processor_name(), runtime::compute_threads(), ranks);
   if (difference) runtime::log_warning("--calibration " + settings.options.calibration + " was " + *difference);
 }
 

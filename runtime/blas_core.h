@@ -7,17 +7,12 @@
 #include <optional>
 #include <string_view>
 
+#include "runtime/processor.h"
+
 namespace trireme::runtime {
 
-/// The instructions of this processor that matter to products.
-struct VectorSupport {
-  bool avx2 = false;
-  bool avx512 = false;
-};
-VectorSupport vector_support();
-
-/// The core name that suits `support` better than `chosen` does ("Prescott"); none when `chosen` is fine.
-std::optional<std::string_view> better_blas_core(std::string_view chosen, VectorSupport support);
+/// The core name that suits `instructions` better than `chosen` does ("Prescott"); none when `chosen` is fine.
+std::optional<std::string_view> better_blas_core(std::string_view chosen, const InstructionSets& instructions);
 
 /// The value for OPENBLAS_CORETYPE with which the program should start again; none when nothing is to be gained, or
 /// when the variable is set already (by the user, or by the first start).

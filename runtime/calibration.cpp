@@ -136,10 +136,13 @@ bool is_calibration(Files& files, const std::string& path) {
 }
 
 std::optional<std::string> difference_from(const Calibration& calibration, const std::string& processor,
-                                           int64_t threads) {
-  if (calibration.processor == processor && calibration.threads == threads) return std::nullopt;
-  return "measured on " + calibration.processor + " with " + std::to_string(calibration.threads) +
-         " threads, this is " + processor + " with " + std::to_string(threads);
+                                           int64_t threads, int ranks) {
+  if (calibration.processor == processor && calibration.threads == threads && calibration.ranks == ranks) {
+    return std::nullopt;
+  }
+  return "measured on " + calibration.processor + " with " + std::to_string(calibration.threads) + " threads x " +
+         std::to_string(calibration.ranks) + " ranks, this is " + processor + " with " + std::to_string(threads) +
+         " x " + std::to_string(ranks);
 }
 
 }  // namespace trireme::runtime

@@ -38,8 +38,9 @@ Calibration read_calibration(Files& files, const std::string& option, const std:
 /// Whether a file of any content is a calibration, of this version or another: it may be overwritten by one.
 bool is_calibration(Files& files, const std::string& path);
 
-/// A line when the figures were taken on another processor or with another number of threads, with both; else nothing.
+/// A line with both when the figures were taken on another processor, with another number of threads in each rank or by
+/// another number of ranks at once (which share memory and clock speed); else nothing.
 std::optional<std::string> difference_from(const Calibration& calibration, const std::string& processor,
-                                           int64_t threads);
+                                           int64_t threads, int ranks);
 
 }  // namespace trireme::runtime

@@ -2,6 +2,7 @@
 
 #include <hdf5.h>
 
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <vector>
@@ -65,7 +66,7 @@ int64_t type_of(DType dtype) {
     case DType::fp64:
       return H5T_IEEE_F64LE;
   }
-  throw Error(ErrorKind::internal, "no HDF5 type for a DType");
+  throw Error(ErrorKind::internal, "no HDF5 type for " + std::string(name(dtype)));
 }
 
 Handle file_access(const std::string& path) {

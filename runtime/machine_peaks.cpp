@@ -3,13 +3,11 @@
 #include <xmmintrin.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
 #include "runtime/arena.h"
 #include "runtime/ops/linear.h"
+#include "runtime/shortest_run.h"
 #include "runtime/simd.h"
-#include "runtime/stopwatch.h"
 #include "runtime/threads.h"
 
 namespace trireme::runtime {
@@ -17,20 +15,6 @@ namespace {
 
 /// Keeps results, so that the compiler cannot leave out what computes them.
 volatile float kept;
-
-/// The shortest of at least two runs of `action`; further runs as long as `seconds` last. The first only warms up.
-template <typename Action>
-double shortest_run(double seconds, Action&& action) {
-  const Stopwatch total;
-  double shortest = std::numeric_limits<double>::infinity();
-  action();
-  do {
-    const Stopwatch watch;
-    action();
-    shortest = std::min(shortest, watch.seconds());
-  } while (total.seconds() < seconds);
-  return shortest;
-}
 
 constexpr int64_t kLanes = 16;  // of a 512-bit register
 
@@ -55,17 +39,20 @@ TRIREME_SIMD float multiply_add_chains(int64_t count, float factor, float term) 
   return sum;
 }
 
+/// Multiply-adds of a lane in one run: 3 ms at 200 Gflop/s.
+constexpr int64_t chain_length(int64_t chains) {
+  constexpr int64_t kFlopsOfAThread = 1 << 29;
+  return kFlopsOfAThread / (2 * kLanes * chains);
+}
+
 /// flop/s of all threads together.
 template <int kChains>
 double chain_rate(double seconds) {
-  constexpr int64_t kFlops = 1 << 29;  // a run of a thread, 3 ms at 200 Gflop/s
-  constexpr int64_t kCount = kFlops / (2 * kLanes * kChains);
-  const auto threads = static_cast<double>(compute_threads());
   const double shortest = shortest_run(seconds, [] {
 #pragma omp parallel
-    kept = multiply_add_chains<kChains>(kCount, 0.999f, 0.001f);
+    kept = multiply_add_chains<kChains>(chain_length(kChains), 0.999f, 0.001f);
   });
-  return threads * static_cast<double>(kCount * 2 * kLanes * kChains) / shortest;
+  return static_cast<double>(fma_run_flops(kChains, compute_threads())) / shortest;
 }
 
 TRIREME_SIMD float sum_of(const float* x, int64_t count) {
@@ -149,28 +136,54 @@ double measure_fma_peak(double seconds) {
   return std::max(chain_rate<6>(seconds / 2), chain_rate<12>(seconds / 2));
 }
 
+int64_t fma_run_flops(int64_t chains, int64_t threads) {
+  return 2 * kLanes * chains * chain_length(chains) * threads;
+}
+
+int64_t MemoryRun::read_bytes() const {
+  return elements * size_bytes(DType::fp32);
+}
+int64_t MemoryRun::copy_bytes() const {
+  return 2 * (elements / 2) * size_bytes(DType::fp32);
+}
+int64_t MemoryRun::triad_bytes() const {
+  return 3 * (elements / 3) * size_bytes(DType::fp32);
+}
+
+MemoryRun memory_run(int64_t block_bytes) {
+  constexpr int64_t kUnit = 3 * 2 * kPiece;  // halves and thirds of whole pieces
+  return {.elements = std::max<int64_t>(1, block_bytes / size_bytes(DType::fp32) / kUnit) * kUnit};
+}
+
+int64_t product_flops(const ProductShape& shape) {
+  return 2 * shape.N * shape.C_in * shape.C_out;
+}
+
 MemoryRates measure_memory(int64_t block_bytes, double seconds) {
-  const int64_t unit = 3 * 2 * kPiece;  // halves and thirds of whole pieces
-  const int64_t elements = std::max<int64_t>(1, block_bytes / static_cast<int64_t>(sizeof(float)) / unit) * unit;
-  Arena arena = Arena::host("memory block", elements * static_cast<int64_t>(sizeof(float)));
-  float* block = arena.allocate(DType::fp32, {elements}).as<float>();
-  const auto bytes = static_cast<double>(elements * static_cast<int64_t>(sizeof(float)));
-  const auto rate = [&](auto&& action) { return bytes / shortest_run(seconds, action); };
+  const MemoryRun run = memory_run(block_bytes);
+  Arena arena = Arena::host("memory block", run.read_bytes());
+  float* block = arena.allocate(DType::fp32, {run.elements}).as<float>();
+  const auto rate = [&](int64_t bytes, auto&& action) {
+    return static_cast<double>(bytes) / shortest_run(seconds, action);
+  };
+  const int64_t elements = run.elements;
   const int64_t half = elements / 2;
   const int64_t third = elements / 3;
-  return {.read = rate([&] {
-            over_pieces(elements, [&](int64_t begin, int64_t count) { kept = sum_of(block + begin, count); });
-          }),
-          .copy = rate([&] {
-            over_pieces(half, [&](int64_t begin, int64_t count) {
-              copy_past_caches(block + begin, block + half + begin, count);
-            });
-          }),
-          .triad = rate([&] {
-            over_pieces(third, [&](int64_t begin, int64_t count) {
-              triad_past_caches(block + begin, block + third + begin, block + 2 * third + begin, count);
-            });
-          })};
+  return {
+      .read = rate(
+          run.read_bytes(),
+          [&] { over_pieces(elements, [&](int64_t begin, int64_t count) { kept = sum_of(block + begin, count); }); }),
+      .copy = rate(run.copy_bytes(),
+                   [&] {
+                     over_pieces(half, [&](int64_t begin, int64_t count) {
+                       copy_past_caches(block + begin, block + half + begin, count);
+                     });
+                   }),
+      .triad = rate(run.triad_bytes(), [&] {
+        over_pieces(third, [&](int64_t begin, int64_t count) {
+          triad_past_caches(block + begin, block + third + begin, block + 2 * third + begin, count);
+        });
+      })};
 }
 
 std::vector<ProductRate> measure_products(std::span<const ProductShape> shapes, double seconds) {
@@ -193,8 +206,8 @@ std::vector<ProductRate> measure_products(std::span<const ProductShape> shapes, 
     std::fill_n(operands.dweight.as<float>(), operands.dweight.elements(), 0.0f);
     for (const Product& product : kProducts) {
       const double shortest = shortest_run(seconds, [&] { product.run(stream, operands, scratch); });
-      const auto flops = 2.0 * static_cast<double>(shape.N) * static_cast<double>(shape.C_in * shape.C_out);
-      rates.push_back({.op = product.op, .shape = shape, .flops_per_second = flops / shortest});
+      rates.push_back(
+          {.op = product.op, .shape = shape, .flops_per_second = static_cast<double>(product_flops(shape)) / shortest});
     }
   }
   return rates;

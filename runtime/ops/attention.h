@@ -18,12 +18,13 @@ struct AttentionShape {
 };
 
 /// y = softmax(q k^T / sqrt(D), causal) v. A row of qkv (B*T, (H + 2K) D) is [q heads | k heads | v heads]; y (B*T, H
-/// D); log_sum_exp (B, H, T) of the scaled scores is saved for backward. 4 B H D T(T+1)/2 flops. Scratch for tiles is
-/// given back.
+/// D); log_sum_exp (B, H, T) of the scaled scores is saved for backward. Scratch for tiles is given back.
+/// 4 B H D T(T+1)/2 flops; s B T (2H + 2K) D + 4 B H T bytes, s bytes an element.
 void attention_forward(Stream& stream, const AttentionShape& shape, ConstView qkv, View y, View log_sum_exp,
                        Arena& scratch);
 
-/// Gradients by recomputation of the scores; dqkv is overwritten. 10 B H D T(T+1)/2 flops, 2 of the 10 recomputed.
+/// Gradients by recomputation of the scores; dqkv is overwritten. 10 B H D T(T+1)/2 flops, 2 of the 10 recomputed;
+/// s B T (4H + 4K) D + 4 B H T bytes.
 struct AttentionBackward {
   ConstView qkv;
   ConstView y;
@@ -36,7 +37,8 @@ void attention_backward(Stream& stream, const AttentionShape& shape, const Atten
 /// Attention of T new tokens of each sequence over `past` cached ones and themselves. Appends the new keys and values
 /// to the caches at [past, past + T) first. qkv as above; key_cache, value_cache (B, T_max, K, D); y (B*T, H D). Same
 /// result as attention_forward over past + T tokens, for the new rows, up to rounding. 4 B H D (T past + T(T+1)/2)
-/// flops.
+/// flops; s B T (2H + 2K) D + 2 s B (past + T) K D bytes: the cached part of both caches is read once, the new part
+/// written.
 struct CachedAttention {
   ConstView qkv;
   View key_cache;

@@ -1,5 +1,5 @@
-// Attention on the CPU: fp32 tiles whatever the storage. Operands were checked by attention.cpp, which also takes the scratch: one row for each
-// thread, of the elements stated here.
+// Attention on the CPU: fp32 tiles whatever the storage. Operands were checked by attention.cpp, which also takes the
+// scratch: one row for each thread, of the elements stated here.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // The parts of attention that are not products, on one tile of kAttentionTile queries and keys: packing, the online
 // softmax step, the gradient of the scores. Tiles are fp32; only packing and storing know that tensors may be bf16.
-// Scores are held transposed, (key, query): a vector is 16 queries, so that
-// maximum and sum over keys need no horizontal steps.
+// Scores are held transposed, (key, query): a vector is 16 queries, so that maximum and sum over keys need no
+// horizontal steps.
 #pragma once
 
 #include <cstdint>

@@ -1,20 +1,10 @@
 #include "runtime/ops/linear.h"
 
-#include <string>
-
-#include "runtime/error.h"
-
 #include "runtime/ops/check.h"
 #include "runtime/ops/linear_cpu.h"
 
 namespace trireme::runtime {
 namespace {
-
-void check_matrix(std::string_view op, std::string_view operand, const ConstView& view, std::string_view form) {
-  if (view.shape.rank() == 2) return;
-  throw Error(ErrorKind::internal, std::string(op) + ": " + std::string(operand) + " is " + to_string(view.shape) +
-                                       ", expected " + std::string(form));
-}
 
 void check_optional(std::string_view op, std::string_view operand, const ConstView& view, bool wanted, DType storage,
                     const Shape& shape) {
@@ -30,8 +20,8 @@ cpu::ProductPanels panels_of(DType storage, Arena& scratch, cpu::ProductSizes si
 
 void linear_forward(Stream& stream, const LinearForward& args, Arena& scratch) {
   constexpr std::string_view kOp = "linear_forward";
-  check_matrix(kOp, "x", args.x, "(N, C_in)");
-  check_matrix(kOp, "weight", args.weight, "(C_out, C_in)");
+  check_rank(kOp, "x", args.x, 2);
+  check_rank(kOp, "weight", args.weight, 2);
   const int64_t N = args.x.shape[0];
   const int64_t C_in = args.x.shape[1];
   const int64_t C_out = args.weight.shape[0];
@@ -62,8 +52,8 @@ void linear_forward(Stream& stream, const LinearForward& args, Arena& scratch) {
 
 void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View dx, Arena& scratch) {
   constexpr std::string_view kOp = "linear_backward_input";
-  check_matrix(kOp, "dy", dy, "(N, C_out)");
-  check_matrix(kOp, "weight", weight, "(C_out, C_in)");
+  check_rank(kOp, "dy", dy, 2);
+  check_rank(kOp, "weight", weight, 2);
   const int64_t N = dy.shape[0];
   const int64_t C_out = dy.shape[1];
   const int64_t C_in = weight.shape[1];
@@ -88,8 +78,8 @@ void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View 
 
 void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dweight, View dbias, Arena& scratch) {
   constexpr std::string_view kOp = "linear_backward_weight";
-  check_matrix(kOp, "dy", dy, "(N, C_out)");
-  check_matrix(kOp, "x", x, "(N, C_in)");
+  check_rank(kOp, "dy", dy, 2);
+  check_rank(kOp, "x", x, 2);
   const int64_t N = dy.shape[0];
   const int64_t C_out = dy.shape[1];
   const int64_t C_in = x.shape[1];

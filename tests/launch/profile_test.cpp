@@ -174,10 +174,15 @@ TEST(Bench, CalibrationOfTwoRanksIsTakenByTrain) {
        {"fp32 peak ", "memory ", "linear_backward_weight ", "all_reduce ", "send_recv ", "67.1 MB"}) {
     EXPECT_NE(result.output.find(part), std::string::npos) << part << "\n" << result.output;
   }
-  result = run_trireme(train_words(space, {"--steps", "2", "--calibration", file}));
+  result = run_trireme_ranks(2, train_words(space, {"--steps", "2", "--calibration", file}));
   ASSERT_EQ(result.exit_code, 0) << result.error;
   EXPECT_EQ(result.error.find("warning"), std::string::npos) << result.error;
   EXPECT_GT(space.log("run").back().at("mfu").to_number<double>(), 0);
+  // What two ranks measured is not what one alone can do.
+  result = run_trireme(train_words(space, {"--steps", "3", "--calibration", file}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  const std::string difference = "with 1 threads x 2 ranks, this is " + runtime::processor_name() + " with 1 x 1";
+  EXPECT_NE(result.error.find(difference), std::string::npos) << result.error;
 }
 
 TEST(Bench, AloneItSaysHowMessagesAreMeasured) {

@@ -98,11 +98,13 @@ TEST(Calibration, DamageIsNamed) {
 
 TEST(Calibration, AnotherMachineIsNamed) {
   const Calibration calibration = sample();
-  EXPECT_EQ(difference_from(calibration, "Some(R) Processor", 2), std::nullopt);
-  EXPECT_EQ(difference_from(calibration, "Other Processor", 2),
-            "measured on Some(R) Processor with 2 threads, this is Other Processor with 2");
-  EXPECT_EQ(difference_from(calibration, "Some(R) Processor", 1),
-            "measured on Some(R) Processor with 2 threads, this is Some(R) Processor with 1");
+  EXPECT_EQ(difference_from(calibration, "Some(R) Processor", 2, 3), std::nullopt);
+  EXPECT_EQ(difference_from(calibration, "Other Processor", 2, 3),
+            "measured on Some(R) Processor with 2 threads x 3 ranks, this is Other Processor with 2 x 3");
+  EXPECT_EQ(difference_from(calibration, "Some(R) Processor", 1, 3),
+            "measured on Some(R) Processor with 2 threads x 3 ranks, this is Some(R) Processor with 1 x 3");
+  EXPECT_EQ(difference_from(calibration, "Some(R) Processor", 2, 1),
+            "measured on Some(R) Processor with 2 threads x 3 ranks, this is Some(R) Processor with 2 x 1");
 }
 
 }  // namespace

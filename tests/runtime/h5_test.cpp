@@ -125,6 +125,13 @@ std::string message_of(ErrorKind kind, const std::function<void()>& call) {
   return "no error";
 }
 
+TEST(H5, ADTypeWithoutAnHdf5TypeIsNamed) {
+  const tests::TemporaryDirectory directory;
+  H5Writer writer(directory / "a.h5");
+  EXPECT_EQ(message_of(ErrorKind::internal, [&] { writer.create("/narrow", DType::bf16, std::array<int64_t, 1>{1}); }),
+            "no HDF5 type for bf16");
+}
+
 TEST(H5, FilesThatCannotBeOpenedAreNamedWithTheReason) {
   const tests::TemporaryDirectory directory;
   write_sample(directory / "a.h5");

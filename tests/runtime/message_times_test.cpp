@@ -29,7 +29,7 @@ TEST(MessageTimes, EveryOpAndSizeOnce) {
         EXPECT_GT(times[i].seconds, 0);
         EXPECT_LT(times[i].seconds, 1);
       }
-      // What is timed are the messages themselves: a byte in no more than a nanosecond's hundredth would be none.
+      // What is timed are the messages themselves: a byte in less than a thousandth of a nanosecond would be none.
       if (world.rank() == 0) {
         EXPECT_GT(times.back().seconds, static_cast<double>(times.back().bytes) * 1e-12);
       }

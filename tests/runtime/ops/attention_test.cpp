@@ -37,11 +37,26 @@ constexpr AttentionShape kShapes[] = {
     {.B = 1, .T = 130, .H = 5, .K = 1, .D = 40}, {.B = 2, .T = 130, .H = 5, .K = 5, .D = 64},
 };
 
+/// Bytes that are enough for any of the three calls with today's number of threads: each takes a row of scratch.
+int64_t scratch_bytes(const AttentionShape& shape) {
+  const auto [B, T, H, K, D] = shape;
+  Stream dry(Device::dry);
+  Arena scratch = Arena::dry("scratch");
+  const View qkv = tests::dry_view({B * T, (H + 2 * K) * D});
+  const View y = tests::dry_view({B * T, H * D});
+  const View log_sum_exp = tests::dry_view({B, H, T});
+  const View cache = tests::dry_view({B, T, K, D});
+  attention_forward(dry, shape, qkv, y, log_sum_exp, scratch);
+  attention_backward(dry, shape, {qkv, y, log_sum_exp, y, qkv}, scratch);
+  cached_attention(dry, shape, {qkv, cache, cache, 0, y}, scratch);
+  return scratch.peak_bytes();
+}
+
 /// Scratch whose bytes are NaN, as stale scratch may be.
-Arena poisoned_scratch() {
-  constexpr int64_t kBytes = 8 << 20;
-  Arena arena = Arena::host("scratch", kBytes);
-  const View all = arena.allocate(DType::fp32, {kBytes / 4});
+Arena poisoned_scratch(const AttentionShape& shape) {
+  const int64_t bytes = scratch_bytes(shape);
+  Arena arena = Arena::host("scratch", bytes);
+  const View all = arena.allocate(DType::fp32, {bytes / 4});
   std::fill_n(all.as<float>(), all.elements(), std::numeric_limits<float>::quiet_NaN());
   arena.reset();
   return arena;
@@ -57,7 +72,7 @@ struct Results {
 template <typename T>
 Results<T> run_attention(const AttentionShape& shape, const Tensor<T>& qkv, const Tensor<T>& dy) {
   Stream stream(Device::cpu);
-  Arena scratch = poisoned_scratch();
+  Arena scratch = poisoned_scratch(shape);
   Results<T> results{poisoned<T>(dy.shape), poisoned({shape.B, shape.H, shape.T}), poisoned<T>(qkv.shape)};
   attention_forward(stream, shape, qkv.view(), results.y.view(), results.log_sum_exp.view(), scratch);
   attention_backward(stream, shape,
@@ -153,7 +168,7 @@ void expect_cached_steps_match(Random& random, const AttentionShape& shape) {
   const int64_t T_max = tokens + random.below(3);
   Tensor<T> key_cache = poisoned<T>({B, T_max, K, D});
   Tensor<T> value_cache = poisoned<T>({B, T_max, K, D});
-  Arena scratch = poisoned_scratch();
+  Arena scratch = poisoned_scratch(shape);
   const int64_t row = (H + 2 * K) * D;
   for (int64_t past = 0, step = 0; past < tokens; past += step) {
     step = past > 0 && random.below(2) == 0 ? 1 : 1 + random.below(tokens - past);
@@ -256,7 +271,7 @@ TYPED_TEST(Attention, DryUsesTheScratchAndStatesTheCostOfCpu) {
   const tests::Threads guard(2);
   Stream cpu(Device::cpu);
   Stream dry(Device::dry);
-  Arena cpu_scratch = Arena::host("scratch", 8 << 20);
+  Arena cpu_scratch = Arena::host("scratch", scratch_bytes(shape));
   Arena dry_scratch = Arena::dry("scratch");
   Tensor<TypeParam> qkv({200, 8 * 24});
   Tensor<TypeParam> y({200, 4 * 24});
@@ -280,15 +295,14 @@ TYPED_TEST(Attention, DryUsesTheScratchAndStatesTheCostOfCpu) {
 
   EXPECT_EQ(cpu.costs().by_op(), dry.costs().by_op());
   const auto& costs = dry.costs().by_op();
-  const int64_t pairs = 2 * 4 * 24 * 5050;  // B H D T(T+1)/2
-  const int64_t qkv_bytes = 200 * 8 * 24 * s;
-  const int64_t y_bytes = 200 * 4 * 24 * s;
-  const int64_t lse_bytes = 2 * 4 * 100 * 4;
-  EXPECT_EQ(costs.at("attention_forward"), (CostRecord::Total{1, 4 * pairs, qkv_bytes + y_bytes + lse_bytes}));
-  EXPECT_EQ(costs.at("attention_backward"),
-            (CostRecord::Total{1, 10 * pairs, 2 * qkv_bytes + 2 * y_bytes + lse_bytes, 2 * pairs}));
-  EXPECT_EQ(costs.at("cached_attention"), (CostRecord::Total{1, 4 * (pairs + 2 * 4 * 24 * 100 * 50),
-                                                             qkv_bytes + y_bytes + 2 * 2 * 150 * 2 * 24 * s}));
+  const auto [B, T, H, K, D] = shape;
+  const int64_t forward_bytes = s * B * T * (2 * H + 2 * K) * D + 4 * B * H * T;
+  const int64_t backward_bytes = s * B * T * (4 * H + 4 * K) * D + 4 * B * H * T;
+  const int64_t cached_bytes = s * B * T * (2 * H + 2 * K) * D + 2 * s * B * (50 + T) * K * D;
+  const int64_t pairs = B * H * D * T * (T + 1) / 2;
+  EXPECT_EQ(costs.at("attention_forward"), (CostRecord::Total{1, 4 * pairs, forward_bytes}));
+  EXPECT_EQ(costs.at("attention_backward"), (CostRecord::Total{1, 10 * pairs, backward_bytes, 2 * pairs}));
+  EXPECT_EQ(costs.at("cached_attention"), (CostRecord::Total{1, 4 * (pairs + B * H * D * T * 50), cached_bytes}));
 }
 
 TEST(AttentionShapes, WrongOnesNameTheOperand) {

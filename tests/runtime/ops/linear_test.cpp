@@ -313,7 +313,7 @@ TEST(LinearShapes, WrongOnesNameTheOperand) {
             }),
             "linear_forward: weight is (8, 3) fp32, expected (8, 8) fp32");
   EXPECT_EQ(tests::error_message([&] { linear_forward(stream, {.x = bias, .weight = weight, .y = y}, scratch()); }),
-            "linear_forward: x is (3), expected (N, C_in)");
+            "linear_forward: x is (3) fp32, expected 2 axes");
   EXPECT_EQ(tests::error_message(
                 [&] { linear_forward(stream, {.x = x, .weight = weight, .bias = bias, .y = y}, scratch()); }),
             "linear_forward: bias is (3) fp32, expected () fp32");
