@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 
 #include "launch/commands.h"
 #include "launch/json_text.h"
@@ -11,6 +12,7 @@
 #include "launch/peak_table.h"
 #include "launch/version.h"
 #include "model/config.h"
+#include "model/layers/head.h"
 #include "runtime/calibration.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -21,17 +23,21 @@ namespace trireme::launch {
 namespace {
 
 constexpr int64_t kTokens = 1024;
-constexpr int64_t kHeadTokens = 160;  // the head works on chunks of tokens, so that no whole logits are held
 constexpr int64_t kMemoryBlockBytes = int64_t{3} << 28;  // of all ranks of a machine together
 constexpr std::array<int64_t, 9> kMessageBytes{1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18,
                                                1 << 20, 1 << 22, 1 << 24, 1 << 26};
 
-/// The products of a GPT-2 step: q, k and v together, the attention's output, both of the feed-forward, the head.
+/// The products of a GPT-2 step: q, k and v together, the attention's output, both of the feed-forward, a chunk of the
+/// head.
 std::vector<runtime::ProductShape> product_shapes(const model::ModelConfig& config) {
   const int64_t C = config.width;
   const int64_t F = config.feed_forward_width;
-  return {
-      {kTokens, C, 3 * C}, {kTokens, C, C}, {kTokens, C, F}, {kTokens, F, C}, {kHeadTokens, C, config.vocabulary_size}};
+  const int64_t V = config.vocabulary_size;
+  return {{kTokens, C, 3 * C},
+          {kTokens, C, C},
+          {kTokens, C, F},
+          {kTokens, F, C},
+          {model::head_chunk_tokens(kTokens, V), C, V}};
 }
 
 std::string date_now() {
@@ -43,12 +49,30 @@ std::string date_now() {
   return text.data();
 }
 
-/// Minutes of measuring must not end in a file that cannot be written, and nobody's file is overwritten.
+[[noreturn]] void refuse_output(const std::string& path, const std::string& why) {
+  throw runtime::Error(runtime::ErrorKind::usage, "--output " + path + " " + why);
+}
+
+/// Minutes of measuring must not end in a file that cannot be written, and nobody's file is overwritten or removed: not
+/// that of PATH.tmp either, through which runtime::write_text_atomically goes.
 void check_output(runtime::Files& files, const std::string& path) {
-  if (!files.exists(path)) return;
-  if (files.is_regular_file(path) && runtime::is_calibration(files, path)) return;
-  throw runtime::Error(runtime::ErrorKind::usage,
-                       "--output " + path + " exists and is not a calibration; choose another file");
+  if (files.exists(path) && !(files.is_regular_file(path) && runtime::is_calibration(files, path))) {
+    refuse_output(path, "exists and is not a calibration; choose another file");
+  }
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  if (!parent.empty() && !files.is_directory(parent)) {
+    refuse_output(path, "cannot be written: " + parent + " is not a directory; make it, or choose another file");
+  }
+  const std::string temporary = path + ".tmp";
+  if (files.exists(temporary)) {
+    refuse_output(path, "is written as " + temporary + " first, and that exists; move it away or choose another file");
+  }
+  try {
+    files.create(temporary);
+    files.remove_all(temporary);
+  } catch (const runtime::Error& error) {
+    refuse_output(path, std::string("cannot be written: ") + error.what() + "; choose another file");
+  }
 }
 
 /// Neighbours make every figure worse; the best of many runs helps only against a few.

@@ -6,7 +6,6 @@
 #include "launch/commands.h"
 #include "launch/microbatch.h"
 #include "launch/model_source.h"
-#include "launch/training_settings.h"
 #include "runtime/error.h"
 #include "runtime/threads.h"
 
@@ -18,7 +17,7 @@ using runtime::ErrorKind;
 int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
   runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
-  const ModelSource source = find_model(files, world, options.model);
+  const ModelSource source = find_model(files, world, options.model, options.precision);
   const data::TokenDataset dataset(files, options.data, "validation");
   if (dataset.tokenizer_description() != source.tokenizer) {
     throw Error(ErrorKind::usage,
@@ -30,11 +29,12 @@ int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
                                       std::to_string(source.config.positions) + " positions");
   }
   const int64_t B = options.microbatch_size;
-  const model::Execution execution = execution_of(options.precision.empty() ? source.precision : options.precision);
   runtime::Stream stream(runtime::Device::cpu);
-  runtime::Memory memory = runtime::Memory::host(model::plan_evaluation(source.config, execution, B, T, world.size()));
+  runtime::Memory memory =
+      runtime::Memory::host(model::plan_evaluation(source.config, source.execution, B, T, world.size()));
   parallel::MeshGroups groups = parallel::make_groups({.dp = world.size()}, world);
-  const auto trainer = model::make_trainer(source.config, model::Purpose::inference, execution, stream, memory, groups);
+  const auto trainer =
+      model::make_trainer(source.config, model::Purpose::inference, source.execution, stream, memory, groups);
   load_parameters(files, source, *trainer);
 
   data::ValidationLoader loader(dataset, T, B, world.rank(), world.size());

@@ -7,7 +7,6 @@
 #include "data/tokenizer.h"
 #include "launch/commands.h"
 #include "launch/model_source.h"
-#include "launch/training_settings.h"
 #include "model/generation.h"
 #include "runtime/threads.h"
 
@@ -28,17 +27,17 @@ int run_generate(const GenerateOptions& options) {
   runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
   const auto world = runtime::solo_communicator();
-  const ModelSource source = find_model(files, *world, options.model);
+  const ModelSource source = find_model(files, *world, options.model, options.precision);
   const auto tokenizer = data::make_tokenizer(source.tokenizer);
   std::vector<int32_t> text;
   tokenizer->encode(options.prompt, text);
   if (text.empty()) text.push_back(tokenizer->end_of_text());  // what every document of the data follows
 
   parallel::MeshGroups groups{.tp = runtime::solo_communicator(), .dp = runtime::solo_communicator()};
-  const model::Execution execution = execution_of(options.precision.empty() ? source.precision : options.precision);
   runtime::Stream stream(runtime::Device::cpu);
-  runtime::Memory memory = runtime::Memory::host(model::plan_generation(source.config, execution));
-  const auto trainer = model::make_trainer(source.config, model::Purpose::inference, execution, stream, memory, groups);
+  runtime::Memory memory = runtime::Memory::host(model::plan_generation(source.config, source.execution));
+  const auto trainer =
+      model::make_trainer(source.config, model::Purpose::inference, source.execution, stream, memory, groups);
   load_parameters(files, source, *trainer);
   model::Generator generator(*trainer);
 

@@ -6,6 +6,7 @@
 #include "checkpoint/step_directory.h"
 #include "checkpoint/verify.h"
 #include "launch/checkpoint_slices.h"
+#include "launch/execution_words.h"
 #include "launch/training_settings.h"
 #include "runtime/error.h"
 #include "runtime/json.h"
@@ -61,7 +62,8 @@ model::ModelConfig model_to_train(runtime::Files& files, const std::string& opti
   return model::parse_model_config(is_of_a_run ? object.at("model").as_object() : object, "--model " + path);
 }
 
-ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option) {
+ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option,
+                       const std::string& precision) {
   ModelSource source;
   const std::string chosen = world.rank() == 0 ? find_step_directory(files, option) : "";
   source.step_directory = runtime::all_gather_bytes(world, chosen).front();
@@ -70,7 +72,9 @@ ModelSource find_model(runtime::Files& files, runtime::Communicator& world, cons
   source.config = saved.config;
   source.tokenizer = saved.tokenizer;
   source.sequence_length = saved.sequence_length;
-  source.precision = saved.precision;
+  source.execution.storage =
+      precision.empty() ? precision_of(saved.precision, "--model " + source.step_directory + " without --precision")
+                        : precision_of(precision, "--precision");
   return source;
 }
 

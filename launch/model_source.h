@@ -24,12 +24,14 @@ struct ModelSource {
   model::ModelConfig config;
   boost::json::object tokenizer;  ///< its description, as data::make_tokenizer takes it
   int64_t sequence_length = 0;    ///< that it was trained with
-  std::string precision;          ///< likewise: fp32 or bf16
+  model::Execution execution;     ///< how to compute it
 };
 
-/// --model of evaluate and generate: a run (its newest good checkpoint) or a step directory. Collective: rank 0
-/// chooses, since a run may be alive. Throws Error naming the path and the mend.
-ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option);
+/// --model of evaluate and generate: a run (its newest good checkpoint) or a step directory; and their --precision,
+/// where empty stands for that of the run. Collective: rank 0 chooses, since a run may be alive. Throws Error naming the
+/// path and the mend.
+ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option,
+                       const std::string& precision);
 
 /// Reads the parameters into a trainer that was made with the source's config.
 void load_parameters(runtime::Files& files, const ModelSource& source, model::Trainer& trainer);

@@ -46,6 +46,18 @@ std::string bytes_text(int64_t bytes) {
   return fixed_text(value, 1) + " " + kUnits[unit];
 }
 
+std::string rate_text(double per_second, const std::string& unit) {
+  if (per_second >= 1e12) return fixed_text(per_second / 1e12, 1) + " T" + unit + "/s";
+  if (per_second >= 1e9) return fixed_text(per_second / 1e9, 1) + " G" + unit + "/s";
+  return fixed_text(per_second / 1e6, 1) + " M" + unit + "/s";
+}
+
+std::string time_text(double seconds) {
+  if (seconds < 1e-3) return fixed_text(seconds * 1e6, 1) + " us";
+  if (seconds < 1) return fixed_text(seconds * 1e3, 1) + " ms";
+  return fixed_text(seconds, 1) + " s";
+}
+
 std::string duration_text(double seconds) {
   if (!std::isfinite(seconds) || seconds < 0) return "?";
   const auto whole = static_cast<int64_t>(std::llround(seconds));

@@ -21,7 +21,13 @@ std::string counted(int64_t count, const std::string& noun);
 /// "12 bytes", "1.5 GB" (powers of 1,000)
 std::string bytes_text(int64_t bytes);
 
-/// "48s", "3m 05s", "2h 07m", "3d 04h"
+/// "391.2 Gflop/s", "3.1 Tflop/s", "0.5 MB/s" for units "flop" and "B"
+std::string rate_text(double per_second, const std::string& unit);
+
+/// What is short: "1.2 us", "3.4 ms", "5.6 s"
+std::string time_text(double seconds);
+
+/// What people wait for: "48s", "3m 05s", "2h 07m", "3d 04h"
 std::string duration_text(double seconds);
 
 }  // namespace trireme::launch

@@ -1,5 +1,7 @@
 #include "launch/option_tables.h"
 
+#include "launch/execution_words.h"
+
 namespace trireme::launch {
 namespace {
 
@@ -13,11 +15,10 @@ Option threads_option(int64_t& threads) {
                            "OMP_NUM_THREADS, else the cores of this rank");
 }
 
-const std::vector<std::string> kPrecisions{"fp32", "bf16"};
-
 Option precision_of_run_option(std::string& precision) {
-  return with_default_note(choice_option("precision", precision, kPrecisions, "Precision of activations and weights"),
-                           "that of the run");
+  return with_default_note(
+      choice_option("precision", precision, precision_words(), "Precision of activations and weights"),
+      "that of the run");
 }
 
 Option sequence_length_option(int64_t& length, const std::string& otherwise) {
@@ -35,9 +36,9 @@ void add_training_length(std::vector<Option>& table, TrainOptions& o) {
   table.push_back(sequence_length_option(o.sequence_length, "the model's positions"));
   table.push_back(choice_option("device", o.device, {"auto", "cpu"}, "Where to compute"));
   table.push_back(threads_option(o.threads));
-  table.push_back(choice_option("precision", o.precision, kPrecisions,
+  table.push_back(choice_option("precision", o.precision, precision_words(),
                                 "Of activations and of the weights that layers read; sums and updates are fp32"));
-  table.push_back(choice_option("recompute", o.recompute, {"none", "selective", "full"},
+  table.push_back(choice_option("recompute", o.recompute, recompute_words(),
                                 "What backward computes again instead of keeping it, to save memory"));
 }
 

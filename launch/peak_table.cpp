@@ -17,18 +17,6 @@ std::string line(const char* format, Values... values) {
 
 }  // namespace
 
-std::string rate_text(double per_second, const std::string& unit) {
-  if (per_second >= 1e12) return fixed_text(per_second / 1e12, 1) + " T" + unit + "/s";
-  if (per_second >= 1e9) return fixed_text(per_second / 1e9, 1) + " G" + unit + "/s";
-  return fixed_text(per_second / 1e6, 1) + " M" + unit + "/s";
-}
-
-std::string time_text(double seconds) {
-  if (seconds < 1e-3) return fixed_text(seconds * 1e6, 1) + " us";
-  if (seconds < 1) return fixed_text(seconds * 1e3, 1) + " ms";
-  return fixed_text(seconds, 1) + " s";
-}
-
 std::string peak_table(const runtime::Calibration& c) {
   std::string text = "machine       " + c.processor + ", " + counted(c.cores, "core") + "\nmeasured by   " +
                      counted(c.ranks, "rank") + " x " + counted(c.threads, "thread") + (c.ranks > 1 ? " at once" : "") +

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "launch/number_text.h"
-#include "launch/peak_table.h"
+#include "model/config.h"
 
 namespace trireme::launch {
 namespace {
@@ -85,9 +85,9 @@ std::string utilisation_lines(const StepProfile& profile, const StepScale& scale
   for (const Row& row : profile.ops.rows()) flops += static_cast<double>(row.flops);
   const double peak = scale.calibration->fma_flops_per_second;
   const std::string peak_text = rate_text(peak, "flop");
-  return "mfu " + percent(model_utilisation(tokens_per_second, scale.flops_per_token, peak, scale.ranks)) +
-         " = tokens/s x " + fixed_text(scale.flops_per_token / 1e6, 1) + " Mflop (6 N + 6 L C T) / (" + peak_text +
-         " x " + counted(scale.ranks, "rank") + ")\n" + "hfu " + percent(flops / profile.step_seconds / peak) + " = " +
+  return "mfu " + percent(model::model_utilisation(tokens_per_second, scale.flops_per_token, peak, scale.ranks)) +
+         " = " + mfu_formula(scale.flops_per_token, peak, scale.ranks) + "\nhfu " +
+         percent(flops / profile.step_seconds / peak) + " = " +
          fixed_text(flops / 1e9 / static_cast<double>(profile.steps), 2) +
          " Gflop of this rank's ops, recomputation included / step / " + peak_text + "\n" + "of peak: max(flops / " +
          peak_text + ", bytes / " + rate_text(scale.calibration->memory.best(), "B") +
@@ -96,9 +96,9 @@ std::string utilisation_lines(const StepProfile& profile, const StepScale& scale
 
 }  // namespace
 
-double model_utilisation(double tokens_per_second, double flops_per_token, double peak_flops_per_second,
-                         int64_t ranks) {
-  return tokens_per_second * flops_per_token / (peak_flops_per_second * static_cast<double>(ranks));
+std::string mfu_formula(double flops_per_token, double peak_flops_per_second, int64_t ranks) {
+  return "tokens/s x " + fixed_text(flops_per_token / 1e6, 1) + " Mflop (6 N + 6 L C T) / (" +
+         rate_text(peak_flops_per_second, "flop") + " x " + counted(ranks, "rank") + ")";
 }
 
 std::string profile_table(const StepProfile& profile, const StepScale& scale) {

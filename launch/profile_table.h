@@ -33,7 +33,8 @@ struct StepScale {
 /// tokens/s, mfu and hfu with their formulas.
 std::string profile_table(const StepProfile& profile, const StepScale& scale);
 
-/// The model's flops per second in parts of what `ranks` ranks could do at their peak (DESIGN, "Numbers").
-double model_utilisation(double tokens_per_second, double flops_per_token, double peak_flops_per_second, int64_t ranks);
+/// How mfu is computed, of model::model_utilisation's values: "tokens/s x 100.0 Mflop (6 N + 6 L C T) / (400.0 Gflop/s x
+/// 2 ranks)".
+std::string mfu_formula(double flops_per_token, double peak_flops_per_second, int64_t ranks);
 
 }  // namespace trireme::launch

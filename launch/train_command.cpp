@@ -5,7 +5,7 @@
 #include "launch/commands.h"
 #include "launch/model_source.h"
 #include "launch/number_text.h"
-#include "launch/peak_table.h"
+#include "launch/profile_table.h"
 #include "launch/training_run.h"
 #include "runtime/error.h"
 #include "runtime/file_lock.h"
@@ -32,9 +32,8 @@ void say_what_is_trained(const TrainingSettings& settings, const runtime::Memory
 void say_what_mfu_is(const TrainingSettings& settings, int ranks) {
   const runtime::Calibration& calibration = *settings.calibration;
   const double flops = model::flops_per_token(settings.config, settings.sequence_length);
-  runtime::log_info("mfu = tokens/s x " + fixed_text(flops / 1e6, 1) + " Mflop (6 N + 6 L C T) / (" +
-                    rate_text(calibration.fma_flops_per_second, "flop") + " of " + settings.options.calibration +
-                    " x " + counted(ranks, "rank") + ")");
+  runtime::log_info("mfu = " + mfu_formula(flops, calibration.fma_flops_per_second, ranks) + ", the peak by " +
+                    settings.options.calibration);
   const auto difference =
       runtime::difference_from(calibration, runtime::processor_name(), runtime::compute_threads(), ranks);
   if (difference) runtime::log_warning("--calibration " + settings.options.calibration + " was " + *difference);
@@ -79,7 +78,7 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   check_run(files, settings);
   std::optional<runtime::FileLock> lock;
   if (world.rank() == 0) lock = lock_run(files, options.run);
-  const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution(), settings.microbatch_size,
+  const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution, settings.microbatch_size,
                                                         settings.sequence_length, settings.update(0, 1), world.size());
   if (world.rank() == 0) say_what_is_trained(settings, plan, world.size());
   if (world.rank() == 0 && settings.calibration) say_what_mfu_is(settings, world.size());

@@ -56,7 +56,7 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::Memory
       groups_(parallel::make_groups({.dp = world.size()}, world)),
       memory_(runtime::Memory::host(plan)),
       stream_(runtime::Device::cpu),
-      trainer_(model::make_trainer(settings.config, model::Purpose::training, settings.execution(), stream_, memory_,
+      trainer_(model::make_trainer(settings.config, model::Purpose::training, settings.execution, stream_, memory_,
                                    groups_)),
       metrics_({.version = version(), .commit = commit()}) {
   metrics_.set_ranks(world.size());
@@ -143,9 +143,9 @@ StepRecord TrainingRun::step(data::TrainingLoader& loader) {
                           {"comm", result.times.reduce_seconds},
                           {"optimizer", result.times.update_seconds}};
   if (settings_.calibration) {
-    record.mfu =
-        model_utilisation(record.tokens_per_second, model::flops_per_token(settings_.config, settings_.sequence_length),
-                          settings_.calibration->fma_flops_per_second, world_.size());
+    record.mfu = model::model_utilisation(record.tokens_per_second,
+                                          model::flops_per_token(settings_.config, settings_.sequence_length),
+                                          settings_.calibration->fma_flops_per_second, world_.size());
   }
   add_to_profile(record);
   report(record, result);

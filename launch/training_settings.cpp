@@ -1,5 +1,6 @@
 #include "launch/training_settings.h"
 
+#include "launch/execution_words.h"
 #include "launch/json_text.h"
 #include "runtime/error.h"
 
@@ -67,8 +68,7 @@ json::object choices_json(const TrainingSettings& settings) {
           {"weight-decay", options.weight_decay},
           {"clip-grad-norm", options.clip_grad_norm},
           {"dropout", options.dropout},
-          {"global-batch-size", options.global_batch_size},
-          {"recompute", options.recompute}};
+          {"global-batch-size", options.global_batch_size}};
 }
 
 const json::value& member(const json::object& object, const char* key, const std::string& source) {
@@ -78,13 +78,6 @@ const json::value& member(const json::object& object, const char* key, const std
 }
 
 }  // namespace
-
-model::Execution execution_of(const std::string& precision, const std::string& recompute) {
-  const auto chosen = recompute == "full"        ? model::Recompute::full
-                      : recompute == "selective" ? model::Recompute::selective
-                                                 : model::Recompute::none;
-  return {.storage = precision == "bf16" ? runtime::DType::bf16 : runtime::DType::fp32, .recompute = chosen};
-}
 
 model::UpdateOptions TrainingSettings::update(int64_t step, int64_t update_number) const {
   return {.learning_rate = model::learning_rate_at(learning_rate, step),
@@ -114,6 +107,8 @@ TrainingSettings resolve_settings(const TrainOptions& options, const model::Mode
   }
   settings.microbatch_size = resolve_microbatch(options, ranks);
   settings.last_step = options.stop_at_step == 0 ? options.steps : options.stop_at_step;
+  settings.execution = {.storage = precision_of(options.precision, "--precision"),
+                        .recompute = recompute_of(options.recompute, "--recompute")};
   settings.learning_rate = {.schedule = *model::schedule_from_name(options.schedule),
                             .peak = options.learning_rate,
                             .minimum = options.min_learning_rate.value_or(options.learning_rate / 10),

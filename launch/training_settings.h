@@ -17,12 +17,10 @@
 
 namespace trireme::launch {
 
-/// From the words of --precision and --recompute.
-model::Execution execution_of(const std::string& precision, const std::string& recompute = "none");
-
 struct TrainingSettings {
   TrainOptions options;
   model::ModelConfig config;
+  model::Execution execution;  ///< of --precision and --recompute
   model::LearningRate learning_rate;
   int64_t sequence_length = 0;    ///< T
   int64_t microbatch_size = 0;    ///< B, sequences
@@ -31,7 +29,6 @@ struct TrainingSettings {
   std::string data_digest;
   std::optional<runtime::Calibration> calibration;  ///< of --calibration
 
-  model::Execution execution() const { return execution_of(options.precision, options.recompute); }
   int64_t tokens_per_step() const { return options.global_batch_size * sequence_length; }
   model::UpdateOptions update(int64_t step, int64_t update_number) const;
 };

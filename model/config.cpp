@@ -60,4 +60,9 @@ double flops_per_token(const ModelConfig& config, int64_t sequence_length) {
          6.0 * static_cast<double>(config.layers * config.heads * config.head_width * sequence_length);
 }
 
+double model_utilisation(double tokens_per_second, double flops_per_token, double peak_flops_per_second,
+                         int64_t ranks) {
+  return tokens_per_second * flops_per_token / (peak_flops_per_second * static_cast<double>(ranks));
+}
+
 }  // namespace trireme::model

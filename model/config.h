@@ -57,4 +57,7 @@ int64_t parameter_count_for_mfu(const ModelConfig& config);
 /// once; C is H D, which most models have equal).
 double flops_per_token(const ModelConfig& config, int64_t sequence_length);
 
+/// mfu: the model's flops per second in parts of what `ranks` ranks could do at their peak.
+double model_utilisation(double tokens_per_second, double flops_per_token, double peak_flops_per_second, int64_t ranks);
+
 }  // namespace trireme::model

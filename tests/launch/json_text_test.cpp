@@ -75,5 +75,14 @@ TEST(JsonText, EveryDoubleReadsBackAsItself) {
   }
 }
 
+TEST(NumberText, RatesAndTimesTakeTheUnitThatSuits) {
+  EXPECT_EQ(rate_text(391.23e9, "flop"), "391.2 Gflop/s");
+  EXPECT_EQ(rate_text(3.14e12, "flop"), "3.1 Tflop/s");
+  EXPECT_EQ(rate_text(5e5, "B"), "0.5 MB/s");
+  EXPECT_EQ(time_text(1.24e-6), "1.2 us");
+  EXPECT_EQ(time_text(0.0034), "3.4 ms");
+  EXPECT_EQ(time_text(75), "75.0 s");
+}
+
 }  // namespace
 }  // namespace trireme::launch
