@@ -26,7 +26,8 @@ struct Option {
   bool is_flag = false;  ///< needs no value: --profile is --profile=true
   /// What --help gives as the default instead of the value: "a tenth of --learning-rate".
   std::string default_note;
-  /// Takes one word, or any number with is_list, none or one with is_flag. Throws Error(usage) without the option's name: "'ten' is not a ...".
+  /// Takes one word, or any number with is_list, none or one with is_flag. Throws Error(usage) without the option's
+  /// name: "'ten' is not a ...".
   std::function<void(const std::vector<std::string>&)> assign;
   std::function<OptionValue()> value;
 };

@@ -77,7 +77,7 @@ TEST(OptionParser, FillsEveryKind) {
   EXPECT_EQ(sail.resume, (Resume{Resume::Mode::step, 12}));
 }
 
-TEST(OptionParser, FlagsNeedNoValueAndTakeNoNextWord) {
+TEST(OptionParser, FlagsNeedNoValueAndRefuseWordsThatAreNone) {
   Fixture sail;
   EXPECT_TRUE(sail.fill({"--loud", "--steps", "7"}));
   EXPECT_TRUE(sail.loud);

@@ -149,7 +149,7 @@ TEST(Calibration, OfAnotherMachineIsAWarningThatNamesBoth) {
   const std::string file = space.write("calibration.json", calibration_text("Abacus"));
   const ProgramResult result = run_trireme(train_words(space, {"--steps", "1", "--calibration", file}));
   ASSERT_EQ(result.exit_code, 0) << result.error;
-  EXPECT_NE(result.error.find("warning: --calibration " + file + " was measured on Abacus with 1 thread"),
+  EXPECT_NE(result.error.find("warning: --calibration " + file + " was measured on Abacus with 1 threads x 1 ranks"),
             std::string::npos)
       << result.error;
   EXPECT_NE(result.error.find(runtime::processor_name()), std::string::npos) << result.error;

@@ -75,4 +75,50 @@ expect "an empty file" 2 "quickstart.sh: '$work/empty' is empty;*" '' "$quicksta
 expect "two files" 2 'quickstart.sh: one text file at most:*' '' "$quickstart" a b
 expect "unknown option of run.sh" 2 'run.sh: unknown option --slow *' '' "$source_root/tests/run.sh" --slow
 
+# run.sh and venv.sh in a checkout of their own, where nothing is built or fetched.
+checkout=$work/checkout
+mkdir -p "$checkout/launch" "$checkout/tests/parity" "$checkout/build/cuda/bin"
+cp "$source_root/tests/run.sh" "$source_root/tests/venv.sh" "$source_root/tests/requirements.txt" "$checkout/tests"
+cp "$source_root/tests/parity/cuda_stand_ins.sh" "$checkout/tests/parity"
+pretend ../checkout/launch/install_packages.sh <<<''
+pretend ../checkout/build/cuda/bin/trireme <<<'echo CUDA runtime'
+pretend cmake <<<''
+pretend nvcc <<<''
+pretend ctest <<'END'
+echo '1/3 Test #1: a .... Passed'
+echo '100% tests passed, 0 tests failed out of 3'
+printf '\nThe following tests did not run:\n\t  2 - b (Skipped)\n'
+END
+pretend python3 <<<'exit 1'
+expect "no venv module: skipped, not passed, and three tests of each build, one skipped" 0 \
+  $'*SKIPPED: no Python*\n12 passed, 0 failed, 4 skipped' '' "$checkout/tests/run.sh"
+pretend ctest <<<"echo '67% tests passed, 1 tests failed out of 3'; exit 8"
+mv "$checkout/tests/venv.sh" "$work/venv.sh"
+pretend ../checkout/tests/venv.sh <<<''
+expect "failures, nothing skipped" 1 $'*\n13 passed, 3 failed' '' "$checkout/tests/run.sh"
+mv "$work/venv.sh" "$checkout/tests/venv.sh"
+
+pip_that() { # SAYS STATUS_OF_ANY_DOWNLOAD: python3 -m venv makes a Python whose pip cannot install
+  pretend python3 <<END
+mkdir -p "\$3/bin"
+cat >"\$3/bin/python" <<'PYTHON'
+#!/bin/bash
+case "\$*" in
+  *" install "*) echo "$1" >&2; exit 1 ;;
+  *" download "*) exit $2 ;;
+  --version) echo Python 3.99 ;;
+esac
+PYTHON
+chmod +x "\$3/bin/python"
+END
+}
+missing='ERROR: No matching distribution found for torch'
+expect "nothing to be found" 77 'SKIPPED: *make it once with tests/venv.sh*' '' "$checkout/tests/venv.sh" --find
+pip_that "$missing" 1
+expect "no registry" 77 $'*\nSKIPPED: *the registry of Python packages cannot be reached' '' "$checkout/tests/venv.sh"
+pip_that "$missing" 0
+expect "no packages for this Python" 77 $'*\nSKIPPED: *the registry has not all * for Python 3.99' '' "$checkout/tests/venv.sh"
+pip_that 'ERROR: No space left on device' 0
+expect "the registry answers, and it fails" 1 $'*No space left*\nvenv.sh: pip could not install*' '' "$checkout/tests/venv.sh"
+
 [ $failures -eq 0 ]
