@@ -39,15 +39,27 @@ void say_what_mfu_is(const TrainingSettings& settings, int ranks) {
   if (difference) runtime::log_warning("--calibration " + settings.options.calibration + " was " + *difference);
 }
 
+/// What may make a plan smaller, of what is not chosen yet.
+std::string memory_advice(const runtime::MemoryPlan& plan, const model::Execution& execution, int64_t room_bytes) {
+  if (plan.persistent_bytes > room_bytes) {
+    return "parameters and optimizer alone need " + bytes_text(plan.persistent_bytes) +
+           " a rank: choose a smaller --model";
+  }
+  std::string advice = "lower --microbatch-size or --sequence-length, ";
+  if (execution.recompute != model::Recompute::full) advice += "choose --recompute full, ";
+  if (execution.storage != runtime::DType::bf16) advice += "choose --precision bf16, ";
+  return advice + "or choose a smaller --model";
+}
+
 /// A process that takes more than there is would be killed without a word. `ranks` of this machine share its memory.
-void check_memory(const runtime::MemoryPlan& plan, int ranks) {
+void check_memory(const runtime::MemoryPlan& plan, const model::Execution& execution, int ranks) {
   const std::optional<int64_t> available_bytes = runtime::available_memory_bytes();
   const int64_t needed_bytes = plan.total_bytes() * ranks;
   if (!available_bytes || needed_bytes <= *available_bytes) return;
-  throw runtime::Error(runtime::ErrorKind::usage,
-                       "the plan needs " + bytes_text(needed_bytes) + " of memory on this machine, " +
-                           bytes_text(*available_bytes) +
-                           " are free; lower --microbatch-size or --sequence-length, or choose a smaller --model");
+  throw runtime::Error(runtime::ErrorKind::usage, "the plan needs " + bytes_text(needed_bytes) +
+                                                      " of memory on this machine, " + bytes_text(*available_bytes) +
+                                                      " are free; " +
+                                                      memory_advice(plan, execution, *available_bytes / ranks));
 }
 
 /// RUN/checkpoints/RUN.lock, held by the first rank for as long as it trains, and by nobody once that process is dead.
@@ -82,7 +94,7 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
                                                         settings.sequence_length, settings.update(0, 1), world.size());
   if (world.rank() == 0) say_what_is_trained(settings, plan, world.size());
   if (world.rank() == 0 && settings.calibration) say_what_mfu_is(settings, world.size());
-  check_memory(plan, static_cast<int>(runtime::local_ranks()));
+  check_memory(plan, settings.execution, static_cast<int>(runtime::local_ranks()));
   world.barrier().wait();  // nobody takes memory while another still looks how much is free
   TrainingRun run(settings, plan, world, training, validation ? &*validation : nullptr);
   run.run();

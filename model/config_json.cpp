@@ -45,11 +45,12 @@ class ConfigReader {
          (supported ? "true" : "false"));
   }
 
-  /// GPT-2's sizes are called n_..., Llama's num_...: one that is not known is a mistake, not an extension.
-  void refuse_unknown(std::string_view prefix, std::span<const std::string_view> known) const {
+  /// GPT-2's sizes are called n_..., Llama's num_... or ..._size: one that is not known is a mistake, not an extension.
+  template <typename IsSize>
+  void refuse_unknown_sizes(IsSize is_size, std::span<const std::string_view> known) const {
     for (const auto& [key, value] : object_) {
       const std::string_view name(key.data(), key.size());
-      if (!name.starts_with(prefix) || std::ranges::find(known, name) != known.end()) continue;
+      if (!is_size(name) || std::ranges::find(known, name) != known.end()) continue;
       std::string names;
       for (std::string_view one : known) names += (names.empty() ? "" : ", ") + std::string(one);
       fail("unknown key " + std::string(name) + "; the sizes are " + names);
@@ -103,7 +104,7 @@ class ConfigReader {
 ModelConfig parse_gpt2(const ConfigReader& read) {
   static constexpr std::array<std::string_view, 6> kSizes = {"n_ctx",   "n_embd",  "n_head",
                                                              "n_inner", "n_layer", "n_positions"};
-  read.refuse_unknown("n_", kSizes);
+  read.refuse_unknown_sizes([](std::string_view name) { return name.starts_with("n_"); }, kSizes);
   read.must_be("scale_attn_weights", true);
   read.must_be("scale_attn_by_inverse_layer_idx", false);
   read.must_be("add_cross_attention", false);
@@ -169,11 +170,21 @@ void check_llama_heads(const ConfigReader& read, const ModelConfig& config) {
 }
 
 ModelConfig parse_llama(const ConfigReader& read, const std::string& source) {
-  // The last four belong to generation and classification; older files carry them.
-  static constexpr std::array<std::string_view, 7> kCounts = {
-      "num_hidden_layers", "num_attention_heads",  "num_key_value_heads", "num_beams",
-      "num_beam_groups",   "num_return_sequences", "num_labels"};
-  read.refuse_unknown("num_", kCounts);
+  static constexpr std::array<std::string_view, 6> kSizes = {"hidden_size",         "intermediate_size",
+                                                             "vocab_size",          "num_hidden_layers",
+                                                             "num_attention_heads", "num_key_value_heads"};
+  // Of generation and classification; older files carry them.
+  static constexpr std::array<std::string_view, 4> kOfOthers = {"num_beams", "num_beam_groups", "num_return_sequences",
+                                                                "num_labels"};
+  read.refuse_unknown_sizes(
+      [](std::string_view name) {
+        return (name.starts_with("num_") || name.ends_with("_size")) &&
+               std::ranges::find(kOfOthers, name) == kOfOthers.end();
+      },
+      kSizes);
+  if (read.positive("partial_rotary_factor", 1) != 1) {
+    read.fail("partial_rotary_factor is not 1; this version only trains models that rotate whole heads");
+  }
   ModelConfig config;
   config.family = "llama";
   config.norm = NormKind::rms_norm;

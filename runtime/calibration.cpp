@@ -77,6 +77,14 @@ std::optional<json::object> calibration_object(const std::string& content) {
   }
 }
 
+/// "2 ranks x 1 thread"
+std::string shape_text(int64_t ranks, int64_t threads) {
+  const auto counted = [](int64_t count, const char* what) {
+    return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+  };
+  return counted(ranks, "rank") + " x " + counted(threads, "thread");
+}
+
 }  // namespace
 
 json::object to_json(const Calibration& c) {
@@ -137,12 +145,10 @@ bool is_calibration(Files& files, const std::string& path) {
 
 std::optional<std::string> difference_from(const Calibration& calibration, const std::string& processor,
                                            int64_t threads, int ranks) {
-  if (calibration.processor == processor && calibration.threads == threads && calibration.ranks == ranks) {
-    return std::nullopt;
-  }
-  return "measured on " + calibration.processor + " with " + std::to_string(calibration.threads) + " threads x " +
-         std::to_string(calibration.ranks) + " ranks, this is " + processor + " with " + std::to_string(threads) +
-         " x " + std::to_string(ranks);
+  if (calibration.processor != processor) return "measured on " + calibration.processor + ", this is " + processor;
+  if (calibration.threads == threads && calibration.ranks == ranks) return std::nullopt;
+  return "measured by " + shape_text(calibration.ranks, calibration.threads) + " on a machine, this run has " +
+         shape_text(ranks, threads);
 }
 
 }  // namespace trireme::runtime

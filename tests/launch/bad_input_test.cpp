@@ -140,9 +140,17 @@ TEST(BadInput, PlanAboveTheMachinesMemory) {
   space.prepare();
   space.write("model.json",
               R"({"model_type": "gpt2", "n_head": 16, "n_embd": 65536, "n_positions": 32, "vocab_size": 257})");
-  const ProgramResult result = run_trireme(space.train_words("run", {"--steps", "2"}));
-  EXPECT_EQ(result.exit_code, 2);
-  EXPECT_NE(result.error.find("lower --microbatch-size or --sequence-length"), std::string::npos) << result.error;
+  const auto expect_advice = [&](const std::vector<std::string>& more, const std::string& advice) {
+    const ProgramResult result = run_trireme(space.train_words("run", more));
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_NE(result.error.find(advice), std::string::npos) << result.error;
+  };
+  expect_advice({"--steps", "2"}, "parameters and optimizer alone need 9.9 TB a rank: choose a smaller --model");
+  space.write("model.json", R"({"model_type": "gpt2", "n_layer": 8191, "n_head": 1, "n_embd": 16, "n_positions": 32,
+                                "vocab_size": 257})");
+  expect_advice({"--steps", "2", "--global-batch-size", "65536"},
+                "lower --microbatch-size or --sequence-length, choose --recompute full, choose --precision bf16, or "
+                "choose a smaller --model");
 }
 
 TEST(BadInput, DivergedTrainingIsAFailure) {

@@ -108,6 +108,8 @@ TEST(LlamaConfig, RoundTripsThroughJson) {
 
 TEST(LlamaConfig, MistakesNameKeyAndMend) {
   expect_refused(R"("num_key_value_head": 2)", {"num_key_value_head", "num_key_value_heads"});
+  expect_refused(R"("hiden_size": 64)", {"hiden_size", "hidden_size"});
+  expect_refused(R"("partial_rotary_factor": 0.5)", {"partial_rotary_factor"});
   expect_refused(R"("num_attention_heads": 4096, "head_dim": 8192)", {"num_attention_heads", "head_dim", "smaller"});
   expect_refused(R"("rope_scaling": {"rope_type": "llama3", "factor": 32.0})", {"rope_scaling", "llama3", "remove it"});
   expect_refused(R"("rope_parameters": {"rope_theta": 500000, "rope_type": "llama3"})",

@@ -100,11 +100,11 @@ TEST(Calibration, AnotherMachineIsNamed) {
   const Calibration calibration = sample();
   EXPECT_EQ(difference_from(calibration, "Some(R) Processor", 2, 3), std::nullopt);
   EXPECT_EQ(difference_from(calibration, "Other Processor", 2, 3),
-            "measured on Some(R) Processor with 2 threads x 3 ranks, this is Other Processor with 2 x 3");
+            "measured on Some(R) Processor, this is Other Processor");
   EXPECT_EQ(difference_from(calibration, "Some(R) Processor", 1, 3),
-            "measured on Some(R) Processor with 2 threads x 3 ranks, this is Some(R) Processor with 1 x 3");
+            "measured by 3 ranks x 2 threads on a machine, this run has 3 ranks x 1 thread");
   EXPECT_EQ(difference_from(calibration, "Some(R) Processor", 2, 1),
-            "measured on Some(R) Processor with 2 threads x 3 ranks, this is Some(R) Processor with 2 x 1");
+            "measured by 3 ranks x 2 threads on a machine, this run has 1 rank x 2 threads");
 }
 
 }  // namespace
