@@ -80,8 +80,8 @@ void TrainingRun::run() {
   while (progress_.step < settings_.last_step) {
     StepRecord record = step(loader);
     const bool validates = validation_ && (due(settings_.options.validate_every) || is_last());
-    if (validates) validate(record);
     if (due(settings_.options.checkpoint_every) || is_last()) save(record, is_last());
+    if (validates) validate(record);  // it may take long, and fail: what was trained is saved
     if (!is_leader()) continue;
     const bool logged = validates || due(settings_.options.log_every) || progress_.step == 1 || is_last();
     if (record.validation_loss) display_->validation(record.step, *record.validation_loss);
