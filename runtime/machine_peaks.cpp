@@ -14,7 +14,7 @@ namespace trireme::runtime {
 namespace {
 
 /// Keeps results, so that the compiler cannot leave out what computes them.
-volatile float kept;
+thread_local volatile float kept;  // each thread its own: they write at once
 
 constexpr int64_t kLanes = 16;  // of a 512-bit register
 
