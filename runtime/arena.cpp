@@ -8,11 +8,13 @@
 #include <limits>
 #include <utility>
 
+#include "runtime/cuda_queue.h"
 #include "runtime/error.h"
 
 namespace trireme::runtime {
 
-std::optional<int64_t> available_memory_bytes() {
+std::optional<int64_t> available_memory_bytes(Device device) {
+  if (device == Device::cuda) return cuda::free_bytes();
   std::ifstream file("/proc/meminfo");
   for (std::string word; file >> word;) {
     int64_t kilobytes = 0;
@@ -45,14 +47,27 @@ HostMemory::~HostMemory() {
   if (data_ != nullptr) munmap(data_, static_cast<size_t>(bytes_));
 }
 
-Arena::Arena(std::string name, HostMemory memory, void* base, int64_t capacity_bytes)
+DeviceMemory::DeviceMemory(int64_t bytes) : data_(cuda::allocate(bytes)) {}
+
+DeviceMemory::DeviceMemory(DeviceMemory&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
+
+DeviceMemory& DeviceMemory::operator=(DeviceMemory&& other) noexcept {
+  std::swap(data_, other.data_);
+  return *this;
+}
+
+DeviceMemory::~DeviceMemory() {
+  if (data_ != nullptr) cuda::release(data_);
+}
+
+Arena::Arena(std::string name, Memory memory, void* base, int64_t capacity_bytes)
     : name_(std::move(name)),
       memory_(std::move(memory)),
       base_(static_cast<char*>(base)),
       capacity_bytes_(capacity_bytes) {}
 
 Arena Arena::dry(std::string name) {
-  return {std::move(name), HostMemory(), nullptr, std::numeric_limits<int64_t>::max()};
+  return {std::move(name), {}, nullptr, std::numeric_limits<int64_t>::max()};
 }
 
 Arena Arena::host(std::string name, int64_t capacity_bytes) {
@@ -61,8 +76,15 @@ Arena Arena::host(std::string name, int64_t capacity_bytes) {
   return {std::move(name), std::move(memory), base, capacity_bytes};
 }
 
+Arena Arena::on(Device device, std::string name, int64_t capacity_bytes) {
+  if (device == Device::cpu) return host(std::move(name), capacity_bytes);
+  DeviceMemory memory(capacity_bytes);
+  void* base = memory.data();
+  return {std::move(name), std::move(memory), base, capacity_bytes};
+}
+
 Arena Arena::over(std::string name, View block) {
-  return {std::move(name), HostMemory(), block.data, block.bytes()};
+  return {std::move(name), {}, block.data, block.bytes()};
 }
 
 View Arena::allocate(DType dtype, const Shape& shape) {

@@ -19,9 +19,9 @@ SlotRing SlotRing::dry(int64_t slots) {
   return ring;
 }
 
-SlotRing SlotRing::host(int64_t slots, int64_t slot_bytes) {
+SlotRing SlotRing::on(Device device, int64_t slots, int64_t slot_bytes) {
   SlotRing ring;
-  for (int64_t i = 0; i < slots; ++i) ring.slots_.push_back(Arena::host("slot", slot_bytes));
+  for (int64_t i = 0; i < slots; ++i) ring.slots_.push_back(Arena::on(device, "slot", slot_bytes));
   ring.taken_.assign(static_cast<size_t>(slots), false);
   return ring;
 }
@@ -45,9 +45,9 @@ Memory Memory::dry(int64_t slots) {
   return {Arena::dry("persistent"), SlotRing::dry(slots), Arena::dry("scratch")};
 }
 
-Memory Memory::host(const MemoryPlan& plan) {
-  return {Arena::host("persistent", plan.persistent_bytes), SlotRing::host(plan.slots, plan.slot_bytes),
-          Arena::host("scratch", plan.scratch_bytes)};
+Memory Memory::on(Device device, const MemoryPlan& plan) {
+  return {Arena::on(device, "persistent", plan.persistent_bytes), SlotRing::on(device, plan.slots, plan.slot_bytes),
+          Arena::on(device, "scratch", plan.scratch_bytes)};
 }
 
 MemoryPlan Memory::used() const {

@@ -41,7 +41,7 @@ class SlotRing {
   };
 
   static SlotRing dry(int64_t slots);
-  static SlotRing host(int64_t slots, int64_t slot_bytes);
+  static SlotRing on(Device device, int64_t slots, int64_t slot_bytes);
 
   /// Throws Error(internal) when more are in flight than the schedule said.
   Lease acquire();
@@ -61,7 +61,8 @@ struct Memory {
   Arena scratch;
 
   static Memory dry(int64_t slots);
-  static Memory host(const MemoryPlan& plan);
+  /// All of the plan, in the memory of `device`, which is not dry.
+  static Memory on(Device device, const MemoryPlan& plan);
 
   /// What was really used so far; after a dry step this is the plan.
   MemoryPlan used() const;

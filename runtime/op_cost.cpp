@@ -12,6 +12,29 @@ void CostRecord::add(const OpCost& cost) {
   total.recomputed_flops += cost.recomputed_flops;
 }
 
+void CostRecord::add(const CostRecord& other) {
+  for (const auto& [op, total] : other.by_op_) {
+    Total& mine = by_op_[op];
+    mine.calls += total.calls;
+    mine.flops += total.flops;
+    mine.bytes += total.bytes;
+    mine.recomputed_flops += total.recomputed_flops;
+  }
+}
+
+CostRecord CostRecord::since(const CostRecord& before) const {
+  CostRecord difference = *this;
+  for (const auto& [op, total] : before.by_op_) {
+    Total& mine = difference.by_op_[op];
+    mine.calls -= total.calls;
+    mine.flops -= total.flops;
+    mine.bytes -= total.bytes;
+    mine.recomputed_flops -= total.recomputed_flops;
+  }
+  std::erase_if(difference.by_op_, [](const auto& entry) { return entry.second.calls == 0; });
+  return difference;
+}
+
 CostRecord::Total CostRecord::sum() const {
   Total sum;
   for (const auto& [op, total] : by_op_) {

@@ -31,6 +31,9 @@ class CostRecord {
   };
 
   void add(const OpCost& cost);
+  void add(const CostRecord& other);
+  /// What was added to `before` to give this record.
+  CostRecord since(const CostRecord& before) const;
   const std::map<std::string, Total, std::less<>>& by_op() const { return by_op_; }
   Total sum() const;
 

@@ -3,12 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "runtime/op_cost.h"
-#include "runtime/stopwatch.h"
 
 namespace trireme::runtime {
 
@@ -30,27 +28,6 @@ class OpProfile {
 
  private:
   std::vector<Row> rows_;
-};
-
-/// Lasts from an op's dispatch to its end.
-class [[nodiscard]] OpScope {
- public:
-  OpScope(OpProfile* profile, const OpCost& cost) : profile_(profile) {
-    if (profile_ != nullptr) call_.emplace(Call{cost, Stopwatch()});
-  }
-  ~OpScope() {
-    if (profile_ != nullptr) profile_->add(call_->cost, call_->watch.seconds());
-  }
-  OpScope(const OpScope&) = delete;
-  OpScope& operator=(const OpScope&) = delete;
-
- private:
-  struct Call {
-    OpCost cost;
-    Stopwatch watch;
-  };
-  OpProfile* profile_;
-  std::optional<Call> call_;
 };
 
 }  // namespace trireme::runtime

@@ -1,5 +1,6 @@
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a pure function from (counter,
-// key) to 128 random bits. Nothing random in Trireme has state, so nothing random depends on the layout.
+// key) to 128 random bits. Nothing random in Trireme has state, so nothing random depends on the layout. constexpr lets
+// nvcc use these functions on the device.
 #pragma once
 
 #include <array>
@@ -10,11 +11,11 @@ namespace trireme::runtime {
 using PhiloxCounter = std::array<uint32_t, 4>;
 using PhiloxKey = std::array<uint32_t, 2>;
 
-inline PhiloxKey philox_key(uint64_t seed) {
+constexpr PhiloxKey philox_key(uint64_t seed) {
   return {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
 }
 
-inline PhiloxCounter philox(PhiloxCounter counter, PhiloxKey key) {
+constexpr PhiloxCounter philox(PhiloxCounter counter, PhiloxKey key) {
   for (int round = 0; round < 10; ++round) {
     const uint64_t product0 = uint64_t{0xD2511F53} * counter[0];
     const uint64_t product1 = uint64_t{0xCD9E8D57} * counter[2];
@@ -26,7 +27,7 @@ inline PhiloxCounter philox(PhiloxCounter counter, PhiloxKey key) {
 }
 
 /// 32 random bits as a float in [0, 1), exact multiples of 2^-24.
-inline float unit_float(uint32_t bits) {
+constexpr float unit_float(uint32_t bits) {
   return static_cast<float>(bits >> 8) * 0x1p-24f;
 }
 

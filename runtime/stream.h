@@ -1,55 +1,100 @@
-// A Stream is where ops run, in order. On the CPU an op runs inline; a dry stream only records. Every op passes through
-// dispatch(), which adds up its stated cost, polls the messages in flight (there is no progress thread) and, under a
-// profile, times the call.
+// A Stream is where ops run, in order. On the CPU an op runs inline; on the GPU its kernels are queued and run later; a
+// dry stream only records. Every op passes through dispatch(), which adds up its stated cost, polls the messages in
+// flight (there is no progress thread) and, under a profile, times the call.
 #pragma once
 
 #include <functional>
-#include <string_view>
+#include <optional>
 
+#include "runtime/cuda_queue.h"
+#include "runtime/device.h"
 #include "runtime/op_cost.h"
 #include "runtime/op_profile.h"
+#include "runtime/stopwatch.h"
 
 namespace trireme::runtime {
 
-enum class Device {
-  cpu,
-  dry,  ///< checks shapes and states costs; touches no memory
-};
-
-std::string_view name(Device device);
+class OpScope;
 
 class Stream {
  public:
-  explicit Stream(Device device) : device_(device) {}
+  /// With Device::cuda throws Error(device) where there is no GPU to compute on.
+  explicit Stream(Device device);
+  /// A dry stream that asks for the memory which `device` would need.
+  static Stream dry_for(Device device);
 
   Device device() const { return device_; }
+  /// The device whose memory is planned: device() itself, but for a dry stream.
+  Device planned_device() const { return planned_device_; }
+  /// Of a cuda stream.
+  CudaQueue& queue() { return *queue_; }
 
-  /// Called by every op after its shape checks and before its kernel; the scope lasts until the kernel is done.
-  [[nodiscard]] OpScope dispatch(OpCost cost) {
-    if (recomputing_) cost.recomputed_flops = cost.flops;
-    costs_.add(cost);
-    if (progress_) progress_();
-    return OpScope(profile_, cost);
-  }
+  /// Called by every op after its shape checks and before its kernel; the scope lasts until the kernel is done, or
+  /// queued.
+  [[nodiscard]] OpScope dispatch(OpCost cost);
+
+  /// Until all ops so far are done. Throws Error(device) when the GPU failed at one.
+  void wait();
 
   /// `progress` advances pending messages; it must be cheap and must not throw on a slow peer.
   void on_dispatch(std::function<void()> progress) { progress_ = std::move(progress); }
 
-  /// Times every call from now on into `profile`, which outlives this stream or the next call; null: no longer.
+  /// Times every call from now on into `profile`, which outlives this stream or the next call; null: no longer. On the
+  /// GPU each op is then waited for, so that the whole takes longer than without a profile.
   void profile_into(OpProfile* profile) { profile_ = profile; }
+  bool is_profiled() const { return profile_ != nullptr; }
 
   const CostRecord& costs() const { return costs_; }
+  /// Of work that is repeated without its ops being called.
+  void add_costs(const CostRecord& costs) { costs_.add(costs); }
   void clear_costs() { costs_ = {}; }
 
  private:
+  friend class OpScope;
   friend class RecomputeScope;
+  Stream(Device device, Device planned_device);
 
   Device device_;
+  Device planned_device_;
+  CudaQueuePointer queue_;
   CostRecord costs_;
   std::function<void()> progress_;
   OpProfile* profile_ = nullptr;
   bool recomputing_ = false;
 };
+
+/// Lasts from an op's dispatch to its end, and adds its time to the stream's profile where there is one.
+class [[nodiscard]] OpScope {
+ public:
+  OpScope(Stream& stream, const OpCost& cost) {
+    if (stream.profile_ == nullptr) return;
+    stream.wait();
+    call_.emplace(Call{stream, *stream.profile_, cost, Stopwatch()});
+  }
+  /// An op that fails on the GPU is found by the next wait that is no destructor.
+  ~OpScope() {
+    if (call_) end();
+  }
+  OpScope(const OpScope&) = delete;
+  OpScope& operator=(const OpScope&) = delete;
+
+ private:
+  struct Call {
+    Stream& stream;
+    OpProfile& profile;
+    OpCost cost;
+    Stopwatch watch;
+  };
+  void end() noexcept;
+  std::optional<Call> call_;
+};
+
+inline OpScope Stream::dispatch(OpCost cost) {
+  if (recomputing_) cost.recomputed_flops = cost.flops;
+  costs_.add(cost);
+  if (progress_) progress_();
+  return OpScope(*this, cost);
+}
 
 /// Ops inside the scope repeat what was computed before: all their flops are recomputed ones.
 class RecomputeScope {

@@ -23,6 +23,12 @@ class Threads {
   int before_;
 };
 
+/// Scratch for ops of a test.
+inline runtime::Arena& scratch() {
+  static runtime::Arena arena = shared_arena("scratch", int64_t{1} << 26);
+  return arena;
+}
+
 /// Equal bit patterns: NaN equals itself, 0 differs from -0.
 template <typename T>
 bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {

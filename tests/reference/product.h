@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace trireme::tests {
@@ -10,7 +11,7 @@ namespace trireme::tests {
 /// One factor of storage T: element (i, j) lies at i * row + j * column, so that a transposed matrix is the same memory.
 template <typename T>
 struct Factor {
-  const std::vector<T>& values;
+  std::span<const T> values;
   int64_t row;
   int64_t column;
 };

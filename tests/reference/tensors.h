@@ -16,14 +16,15 @@
 
 #include "runtime/error.h"
 #include "runtime/view.h"
+#include "tests/reference/device.h"
 
 namespace trireme::tests {
 
-/// Host memory of a test, seen by ops as a view.
+/// Memory of a test that the host fills and reads and ops see as a view.
 template <typename T>
 struct Tensor {
   runtime::Shape shape;
-  std::vector<T> values;
+  std::vector<T, SharedAllocator<T>> values;
 
   explicit Tensor(runtime::Shape shape_, T fill = T{})
       : shape(shape_), values(static_cast<size_t>(shape_.elements()), fill) {}

@@ -16,10 +16,10 @@ TEST(Arena, DryCountsWhatHostUses) {
     ArenaFrame frame(*arena);
     arena->allocate(DType::u8, {1});
   }
-  EXPECT_EQ(dry.peak_bytes(), 128);
+  EXPECT_EQ(dry.peak_bytes(), 512);
   EXPECT_EQ(dry.peak_bytes(), host.peak_bytes());
-  EXPECT_EQ(dry.used_bytes(), 64);
-  EXPECT_EQ(host.used_bytes(), 64);
+  EXPECT_EQ(dry.used_bytes(), 256);
+  EXPECT_EQ(host.used_bytes(), 256);
 }
 
 TEST(Arena, ViewsAreAligned) {
@@ -30,18 +30,18 @@ TEST(Arena, ViewsAreAligned) {
 }
 
 TEST(Arena, ExhaustionNamesArenaAndSizes) {
-  Arena arena = Arena::host("scratch", 128);
+  Arena arena = Arena::host("scratch", 512);
   arena.allocate(DType::u8, {64});
   try {
-    arena.allocate(DType::fp32, {17});
+    arena.allocate(DType::fp32, {65});
     FAIL() << "an exhausted arena must throw";
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "arena scratch of 128 bytes has no room for (17) fp32 after 64 bytes");
+    EXPECT_STREQ(error.what(), "arena scratch of 512 bytes has no room for (65) fp32 after 256 bytes");
   }
 }
 
 TEST(SlotRing, HandsOutOutOfOrderAndRefusesTooMany) {
-  SlotRing ring = SlotRing::host(2, 64);
+  SlotRing ring = SlotRing::on(Device::cpu, 2, 256);
   auto first = std::make_unique<SlotRing::Lease>(ring.acquire());
   SlotRing::Lease second = ring.acquire();
   EXPECT_THROW(ring.acquire(), Error);
