@@ -1,7 +1,9 @@
 #include "runtime/ops/linear.h"
 
 #include "runtime/ops/check.h"
+#include "runtime/ops/cuda_scratch.h"
 #include "runtime/ops/linear_cpu.h"
+#include "runtime/ops/linear_cuda.h"
 
 namespace trireme::runtime {
 namespace {
@@ -11,9 +13,15 @@ void check_optional(std::string_view op, std::string_view operand, const ConstVi
   check_operand(op, operand, view, wanted ? storage : view.dtype, wanted ? shape : Shape());
 }
 
-/// Panels of the CPU's product of `storage`; the same for every device, so that a plan holds them.
-cpu::ProductPanels panels_of(DType storage, Arena& scratch, cpu::ProductSizes sizes) {
-  return storage == DType::bf16 ? cpu::product_panels(scratch, sizes) : cpu::ProductPanels();
+/// Panels of the CPU's product of `storage`.
+cpu::ProductPanels panels_of(const Stream& stream, DType storage, Arena& scratch, cpu::ProductSizes sizes) {
+  return storage == DType::bf16 && stream.planned_device() == Device::cpu ? cpu::product_panels(scratch, sizes)
+                                                                          : cpu::ProductPanels();
+}
+
+/// What the GPU's products work in; a bias gradient of C elements besides.
+View workspace_of(const Stream& stream, Arena& scratch, int64_t C = 0) {
+  return cuda_scratch(stream, scratch, DType::u8, cuda::linear_scratch_bytes(C));
 }
 
 }  // namespace
@@ -35,7 +43,8 @@ void linear_forward(Stream& stream, const LinearForward& args, Arena& scratch) {
 
   const ArenaFrame frame(scratch);
   const cpu::ProductPanels panels =
-      N <= cpu::kFewRows ? cpu::ProductPanels() : panels_of(storage, scratch, {N, C_out, C_in});
+      N <= cpu::kFewRows ? cpu::ProductPanels() : panels_of(stream, storage, scratch, {N, C_out, C_in});
+  const View workspace = workspace_of(stream, scratch);
   const OpScope scope = stream.dispatch(
       {.op = kOp,
        .flops = 2 * N * C_in * C_out,
@@ -44,6 +53,9 @@ void linear_forward(Stream& stream, const LinearForward& args, Arena& scratch) {
   switch (stream.device()) {
     case Device::cpu:
       cpu::linear_forward(args, panels);
+      break;
+    case Device::cuda:
+      cuda::linear_forward(stream.queue(), args, workspace);
       break;
     case Device::dry:
       break;
@@ -62,7 +74,8 @@ void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View 
   check_operand(kOp, "dx", dx, storage, {N, C_in});
 
   const ArenaFrame frame(scratch);
-  const cpu::ProductPanels panels = panels_of(storage, scratch, {N, C_in, C_out});
+  const cpu::ProductPanels panels = panels_of(stream, storage, scratch, {N, C_in, C_out});
+  const View workspace = workspace_of(stream, scratch);
   const OpScope scope = stream.dispatch({.op = kOp,
                                          .flops = 2 * N * C_in * C_out,
                                          .bytes = dy.bytes() + weight.bytes() + dx.bytes(),
@@ -70,6 +83,9 @@ void linear_backward_input(Stream& stream, ConstView dy, ConstView weight, View 
   switch (stream.device()) {
     case Device::cpu:
       cpu::linear_backward_input(dy, weight, dx, panels);
+      break;
+    case Device::cuda:
+      cuda::linear_backward_input(stream.queue(), dy, weight, dx, workspace);
       break;
     case Device::dry:
       break;
@@ -89,7 +105,8 @@ void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dwei
   if (!dbias.absent()) check_operand(kOp, "dbias", dbias, DType::fp32, {C_out});
 
   const ArenaFrame frame(scratch);
-  const cpu::ProductPanels panels = panels_of(storage, scratch, {C_out, C_in, N});
+  const cpu::ProductPanels panels = panels_of(stream, storage, scratch, {C_out, C_in, N});
+  const View workspace = workspace_of(stream, scratch, dbias.absent() ? 0 : C_out);
   // What is added to is read and written.
   const OpScope scope = stream.dispatch({.op = kOp,
                                          .flops = 2 * N * C_in * C_out,
@@ -98,6 +115,9 @@ void linear_backward_weight(Stream& stream, ConstView dy, ConstView x, View dwei
   switch (stream.device()) {
     case Device::cpu:
       cpu::linear_backward_weight(dy, x, dweight, dbias, panels);
+      break;
+    case Device::cuda:
+      cuda::linear_backward_weight(stream.queue(), dy, x, dweight, dbias, workspace);
       break;
     case Device::dry:
       break;

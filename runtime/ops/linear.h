@@ -1,7 +1,9 @@
 // y = x w^T, the matrix product of a layer, and its two backward products. Each states the 2 N C_in C_out flops of its
 // product (what an epilogue or a bias gradient adds is not counted) and the bytes of its operands, accumulators twice.
 // x, dy, y, dx, pre_activation, weight, bias are of one storage (fp32 or bf16), products accumulate in fp32. `scratch`
-// is for panels of the operands, 12 MiB at most for bf16 and none for fp32, and is given back.
+// is given back: on the CPU for panels of the operands, 12 MiB at most for bf16 and none for fp32; on the GPU for the
+// workspace of cuBLASLt, 32 MiB, and 4 bytes for each element of a bias gradient. There the first call of a shape takes
+// up to a second: algorithms are timed, and the choice is kept on disk (runtime/cuda/product_cache.h).
 #pragma once
 
 #include "runtime/arena.h"
