@@ -4,7 +4,9 @@
 
 #include "runtime/error.h"
 #include "runtime/ops/attention_cpu.h"
+#include "runtime/ops/attention_cuda.h"
 #include "runtime/ops/check.h"
+#include "runtime/ops/cuda_scratch.h"
 #include "runtime/threads.h"
 
 namespace trireme::runtime {
@@ -23,31 +25,36 @@ void check_shape(std::string_view op, const AttentionShape& shape) {
   }
 }
 
-/// A row for each thread, each on cache lines of its own; the same for every device, so that a plan holds it.
-View thread_scratch(Arena& scratch, int64_t elements) {
-  constexpr int64_t kLine = Arena::kAlignmentBytes / sizeof(float);
+/// For the CPU's kernels a row for each thread, each on cache lines of its own; absent for the GPU's.
+View thread_scratch(const Stream& stream, Arena& scratch, int64_t elements) {
+  if (stream.planned_device() != Device::cpu) return View();
+  constexpr int64_t kLine = 64 / sizeof(float);
   return scratch.allocate(DType::fp32, {compute_threads(), (elements + kLine - 1) / kLine * kLine});
 }
 
 }  // namespace
 
-void attention_forward(Stream& stream, const AttentionShape& shape, ConstView qkv, View y, View log_sum_exp,
-                       Arena& scratch) {
+void attention_forward(Stream& stream, const AttentionShape& shape, const AttentionForward& args, Arena& scratch) {
   constexpr std::string_view kOp = "attention_forward";
   check_shape(kOp, shape);
   const auto [B, T, H, K, D] = shape;
-  const DType storage = storage_of(kOp, "qkv", qkv);
-  check_operand(kOp, "qkv", qkv, storage, {B * T, (H + 2 * K) * D});
-  check_operand(kOp, "y", y, storage, {B * T, H * D});
-  check_operand(kOp, "log_sum_exp", log_sum_exp, DType::fp32, {B, H, T});
+  const DType storage = storage_of(kOp, "qkv", args.qkv);
+  check_operand(kOp, "qkv", args.qkv, storage, {B * T, (H + 2 * K) * D});
+  check_operand(kOp, "y", args.y, storage, {B * T, H * D});
+  check_operand(kOp, "log_sum_exp", args.log_sum_exp, DType::fp32, {B, H, T});
+  if (!args.first_keys.absent()) check_operand(kOp, "first_keys", args.first_keys, DType::i32, {B * T});
 
   const ArenaFrame frame(scratch);
-  const View tiles = thread_scratch(scratch, cpu::attention_forward_scratch(shape));
-  const OpScope scope = stream.dispatch(
-      {.op = kOp, .flops = 4 * B * H * D * (T * (T + 1) / 2), .bytes = qkv.bytes() + y.bytes() + log_sum_exp.bytes()});
+  const View tiles = thread_scratch(stream, scratch, cpu::attention_forward_scratch(shape));
+  const OpScope scope = stream.dispatch({.op = kOp,
+                                         .flops = 4 * B * H * D * (T * (T + 1) / 2),
+                                         .bytes = args.qkv.bytes() + args.y.bytes() + args.log_sum_exp.bytes()});
   switch (stream.device()) {
     case Device::cpu:
-      cpu::attention_forward(shape, qkv, y, log_sum_exp, tiles);
+      cpu::attention_forward(shape, args, tiles);
+      break;
+    case Device::cuda:
+      cuda::attention_forward(stream.queue(), shape, args);
       break;
     case Device::dry:
       break;
@@ -64,9 +71,11 @@ void attention_backward(Stream& stream, const AttentionShape& shape, const Atten
   check_operand(kOp, "log_sum_exp", args.log_sum_exp, DType::fp32, {B, H, T});
   check_operand(kOp, "dy", args.dy, storage, {B * T, H * D});
   check_operand(kOp, "dqkv", args.dqkv, storage, {B * T, (H + 2 * K) * D});
+  if (!args.first_keys.absent()) check_operand(kOp, "first_keys", args.first_keys, DType::i32, {B * T});
 
   const ArenaFrame frame(scratch);
-  const View tiles = thread_scratch(scratch, cpu::attention_backward_scratch(shape));
+  const View tiles = thread_scratch(stream, scratch, cpu::attention_backward_scratch(shape));
+  const View sums = cuda_scratch(stream, scratch, DType::fp32, cuda::attention_backward_scratch(shape));
   const OpScope scope = stream.dispatch(
       {.op = kOp,
        .flops = 10 * B * H * D * (T * (T + 1) / 2),
@@ -75,6 +84,9 @@ void attention_backward(Stream& stream, const AttentionShape& shape, const Atten
   switch (stream.device()) {
     case Device::cpu:
       cpu::attention_backward(shape, args, tiles);
+      break;
+    case Device::cuda:
+      cuda::attention_backward(stream.queue(), shape, args, sums);
       break;
     case Device::dry:
       break;
@@ -97,7 +109,7 @@ void cached_attention(Stream& stream, const AttentionShape& shape, const CachedA
   }
 
   const ArenaFrame frame(scratch);
-  const View tiles = thread_scratch(scratch, cpu::attention_forward_scratch(shape));
+  const View tiles = thread_scratch(stream, scratch, cpu::attention_forward_scratch(shape));
   // Reads the cached part of both caches once, writes the new part.
   const int64_t cache_bytes = 2 * B * (args.past + T) * K * D * size_bytes(storage);
   const OpScope scope = stream.dispatch({.op = kOp,
@@ -106,6 +118,9 @@ void cached_attention(Stream& stream, const AttentionShape& shape, const CachedA
   switch (stream.device()) {
     case Device::cpu:
       cpu::cached_attention(shape, args, tiles);
+      break;
+    case Device::cuda:
+      cuda::cached_attention(stream.queue(), shape, args);
       break;
     case Device::dry:
       break;

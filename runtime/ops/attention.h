@@ -1,6 +1,6 @@
 // Causal multi-head attention with grouped K/V heads, by tiles with online softmax (Dao et al. 2022, arXiv:2205.14135):
 // the T x T scores are never held, only a tile of them per thread. qkv, y, their gradients and the caches are of one
-// storage (fp32 or bf16); log_sum_exp is fp32.
+// storage (fp32 or bf16); log_sum_exp is fp32. Several documents in one sequence are kept apart by first_keys.
 #pragma once
 
 #include "runtime/arena.h"
@@ -20,8 +20,17 @@ struct AttentionShape {
 /// y = softmax(q k^T / sqrt(D), causal) v. A row of qkv (B*T, (H + 2K) D) is [q heads | k heads | v heads]; y (B*T, H
 /// D); log_sum_exp (B, H, T) of the scaled scores is saved for backward. Scratch for tiles is given back.
 /// 4 B H D T(T+1)/2 flops; s B T (2H + 2K) D + 4 B H T bytes, s bytes an element.
-void attention_forward(Stream& stream, const AttentionShape& shape, ConstView qkv, View y, View log_sum_exp,
-                       Arena& scratch);
+struct AttentionForward {
+  ConstView qkv;
+  View y;
+  View log_sum_exp;
+  /// (B*T) i32 or absent: the first position of its sequence that a token may see, the start of its document; from 0 to
+  /// its own position, never decreasing along a sequence (not checked: it is data). The result is that of attention
+  /// within each document alone; absent is the same as all 0, to the bit. Whole tiles of other documents are left out;
+  /// costs count the dense causal case all the same.
+  ConstView first_keys{};
+};
+void attention_forward(Stream& stream, const AttentionShape& shape, const AttentionForward& args, Arena& scratch);
 
 /// Gradients by recomputation of the scores; dqkv is overwritten. 10 B H D T(T+1)/2 flops, 2 of the 10 recomputed;
 /// s B T (4H + 4K) D + 4 B H T bytes.
@@ -31,6 +40,7 @@ struct AttentionBackward {
   ConstView log_sum_exp;
   ConstView dy;
   View dqkv;
+  ConstView first_keys{};  ///< as in the forward
 };
 void attention_backward(Stream& stream, const AttentionShape& shape, const AttentionBackward& args, Arena& scratch);
 

@@ -53,6 +53,7 @@ struct Group {
   ConstView dy;
   const float* log_sum_exp = nullptr;  ///< (H, T)
   View dqkv;
+  const int32_t* first_keys = nullptr;  ///< (T) or null
   int64_t kv_head = 0;
 };
 
@@ -64,7 +65,7 @@ struct Backward {
 
   void pack_group(const Group& group) const;
   void pack_queries(const Group& group, int64_t head, int64_t begin, int64_t queries) const;
-  void visit_keys(int64_t query_begin, int64_t padded_queries, int64_t key_begin, int64_t keys) const;
+  void visit_keys(const ScoreTile& tile, bool is_first) const;
   void write_keys(const Group& group) const;
   void run(const Group& group) const;
 };
@@ -99,17 +100,16 @@ void Backward::pack_queries(const Group& group, int64_t head, int64_t begin, int
   row_dots(y, dy, queries, D, tiles.delta);
 }
 
-/// What the keys [key_begin, key_begin + keys) and the packed queries give to each other's gradients.
-void Backward::visit_keys(int64_t query_begin, int64_t padded_queries, int64_t key_begin, int64_t keys) const {
+/// What the keys of `tile` and the packed queries give to each other's gradients. The first call for the queries writes
+/// theirs, later ones add to it.
+void Backward::visit_keys(const ScoreTile& tile, bool is_first) const {
   const int64_t D = shape.D;
-  const int64_t key_offset = key_begin * width;
-  const ScoreTile tile{
-      .scores = tiles.scores, .keys = keys, .queries = padded_queries, .diagonal = query_begin - key_begin};
+  const int64_t key_offset = tile.key_begin * width;
   TileProduct by_width{.a_row = width,  // (keys, D) times (D, queries)
                        .b_row = kTile,
                        .c_row = kTile,
-                       .m = round_up(keys, kTileRows),
-                       .n = padded_queries,
+                       .m = round_up(tile.keys, kTileRows),
+                       .n = tile.queries,
                        .k = D,
                        .trim = Trim::columns_before_row,
                        .diagonal = tile.diagonal};
@@ -130,7 +130,7 @@ void Backward::visit_keys(int64_t query_begin, int64_t padded_queries, int64_t k
                          .c_row = width,
                          .m = by_width.m,
                          .n = width,
-                         .k = padded_queries,
+                         .k = tile.queries,
                          .accumulate = true,
                          .trim = Trim::depth_before_row,
                          .diagonal = tile.diagonal};
@@ -150,10 +150,10 @@ void Backward::visit_keys(int64_t query_begin, int64_t padded_queries, int64_t k
                   .b_row = width,
                   .c = tiles.queries_gradient,
                   .c_row = width,
-                  .m = padded_queries,
+                  .m = tile.queries,
                   .n = width,
-                  .k = keys,
-                  .accumulate = key_begin > 0,
+                  .k = tile.keys,
+                  .accumulate = !is_first,
                   .trim = Trim::depth_after_row,
                   .diagonal = tile.diagonal});
 }
@@ -174,8 +174,15 @@ void Backward::run(const Group& group) const {
     for (int64_t begin = 0; begin < T; begin += kTile) {
       const int64_t queries = std::min(kTile, T - begin);
       pack_queries(group, head, begin, queries);
-      for (int64_t key_begin = 0; key_begin < begin + queries; key_begin += kTile) {
-        visit_keys(begin, round_up(queries, kTileColumns), key_begin, std::min(kTile, T - key_begin));
+      const TileFirstKeys first_keys(group.first_keys == nullptr ? nullptr : group.first_keys + begin, queries);
+      for (int64_t key_begin = first_keys.first_tile(); key_begin < begin + queries; key_begin += kTile) {
+        visit_keys({.scores = tiles.scores,
+                    .keys = std::min(kTile, T - key_begin),
+                    .queries = round_up(queries, kTileColumns),
+                    .diagonal = begin - key_begin,
+                    .key_begin = key_begin,
+                    .first_keys = first_keys.data()},
+                   key_begin == first_keys.first_tile());
       }
       store_rows(tiles.queries_gradient, {.rows = queries, .D = D, .padded_columns = width, .scale = scale},
                  {group.dqkv, begin * row + head * D, row});
@@ -209,6 +216,7 @@ void attention_backward(const AttentionShape& shape, const AttentionBackward& ar
                   .dy = args.dy.rows(token, shape.T),
                   .log_sum_exp = args.log_sum_exp.as<float>() + token * shape.H,
                   .dqkv = args.dqkv.rows(token, shape.T),
+                  .first_keys = args.first_keys.absent() ? nullptr : args.first_keys.as<int32_t>() + token,
                   .kv_head = item % shape.K});
   }
 }

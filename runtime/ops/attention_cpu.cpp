@@ -22,7 +22,8 @@ struct Head {
   HeadRows keys;
   HeadRows values;
   StoredRows y;
-  float* log_sum_exp = nullptr;  ///< null: not wanted
+  float* log_sum_exp = nullptr;         ///< null: not wanted
+  const int32_t* first_keys = nullptr;  ///< of the sequence; null: all 0
   int64_t T = 0;
   int64_t past = 0;
   int64_t D = 0;
@@ -56,9 +57,12 @@ Rows from_row(Rows rows, int64_t first) {
   return rows;
 }
 
-/// One step of the online softmax: keys and values [key_begin, key_begin + keys) for the packed queries.
-void attend_keys(const Head& head, const Tiles& tiles, int64_t key_begin, int64_t keys, const ScoreTile& scores) {
+/// One step of the online softmax: the keys of `scores` and their values for the packed queries. The first step writes
+/// the outputs, later ones add to them.
+void attend_keys(const Head& head, const Tiles& tiles, const ScoreTile& scores, bool is_first) {
   const int64_t D = head.D;
+  const int64_t key_begin = scores.key_begin;
+  const int64_t keys = scores.keys;
   const int64_t width = round_up(D, kTileColumns);
   const int64_t padded_keys = round_up(keys, kTileRows);
   pack_rows(from_row(head.keys, key_begin), {.rows = keys, .D = D, .padded_rows = padded_keys, .padded_columns = D},
@@ -77,7 +81,7 @@ void attend_keys(const Head& head, const Tiles& tiles, int64_t key_begin, int64_
                   .trim = Trim::columns_before_row,
                   .diagonal = scores.diagonal});
   online_softmax(scores, tiles.softmax);
-  if (key_begin > 0) scale_rows(tiles.softmax.shrink, scores.queries, width, tiles.outputs);
+  if (!is_first) scale_rows(tiles.softmax.shrink, scores.queries, width, tiles.outputs);
   multiply_tiles({.a = tiles.scores,
                   .a_row = 1,
                   .a_column = kAttentionTile,
@@ -88,7 +92,7 @@ void attend_keys(const Head& head, const Tiles& tiles, int64_t key_begin, int64_
                   .m = scores.queries,
                   .n = width,
                   .k = keys,
-                  .accumulate = key_begin > 0,
+                  .accumulate = !is_first,
                   .trim = Trim::depth_after_row,
                   .diagonal = scores.diagonal});
 }
@@ -105,11 +109,16 @@ void attend_tile(const Head& head, int64_t begin, const Tiles& tiles) {
 
   const int64_t first_position = head.past + begin;
   const int64_t visible = first_position + queries;
-  for (int64_t key_begin = 0; key_begin < visible; key_begin += kAttentionTile) {
-    const int64_t keys = std::min(kAttentionTile, visible - key_begin);
-    attend_keys(
-        head, tiles, key_begin, keys,
-        {.scores = tiles.scores, .keys = keys, .queries = padded_queries, .diagonal = first_position - key_begin});
+  const TileFirstKeys first_keys(head.first_keys == nullptr ? nullptr : head.first_keys + begin, queries);
+  for (int64_t key_begin = first_keys.first_tile(); key_begin < visible; key_begin += kAttentionTile) {
+    attend_keys(head, tiles,
+                {.scores = tiles.scores,
+                 .keys = std::min(kAttentionTile, visible - key_begin),
+                 .queries = padded_queries,
+                 .diagonal = first_position - key_begin,
+                 .key_begin = key_begin,
+                 .first_keys = first_keys.data()},
+                key_begin == first_keys.first_tile());
   }
 
   const SoftmaxState& softmax = tiles.softmax;
@@ -176,7 +185,7 @@ int64_t attention_forward_scratch(const AttentionShape& shape) {
   return (4 * width + kAttentionTile + 3) * kAttentionTile;
 }
 
-void attention_forward(const AttentionShape& shape, ConstView qkv, View y, View log_sum_exp, View scratch) {
+void attention_forward(const AttentionShape& shape, const AttentionForward& args, View scratch) {
   const int64_t T = shape.T;
   const int64_t H = shape.H;
   const int64_t K = shape.K;
@@ -185,11 +194,12 @@ void attention_forward(const AttentionShape& shape, ConstView qkv, View y, View 
   attend_all(shape, scratch, [=](int64_t b, int64_t h) {
     const int64_t sequence = b * T * row;
     const int64_t kv_head = h / (H / K);
-    return Head{.queries = {qkv, sequence + h * D, row},
-                .keys = {qkv, sequence + (H + kv_head) * D, row},
-                .values = {qkv, sequence + (H + K + kv_head) * D, row},
-                .y = {y, b * T * H * D + h * D, H * D},
-                .log_sum_exp = log_sum_exp.as<float>() + (b * H + h) * T,
+    return Head{.queries = {args.qkv, sequence + h * D, row},
+                .keys = {args.qkv, sequence + (H + kv_head) * D, row},
+                .values = {args.qkv, sequence + (H + K + kv_head) * D, row},
+                .y = {args.y, b * T * H * D + h * D, H * D},
+                .log_sum_exp = args.log_sum_exp.as<float>() + (b * H + h) * T,
+                .first_keys = args.first_keys.absent() ? nullptr : args.first_keys.as<int32_t>() + b * T,
                 .T = T,
                 .past = 0,
                 .D = D};

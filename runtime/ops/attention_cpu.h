@@ -13,7 +13,7 @@ int64_t attention_forward_scratch(const AttentionShape& shape);
 int64_t attention_backward_scratch(const AttentionShape& shape);
 
 /// scratch (threads, elements stated above).
-void attention_forward(const AttentionShape& shape, ConstView qkv, View y, View log_sum_exp, View scratch);
+void attention_forward(const AttentionShape& shape, const AttentionForward& args, View scratch);
 void attention_backward(const AttentionShape& shape, const AttentionBackward& args, View scratch);
 void cached_attention(const AttentionShape& shape, const CachedAttention& args, View scratch);
 

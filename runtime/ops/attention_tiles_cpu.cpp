@@ -26,6 +26,18 @@ struct KeyRange {
 
 /// Masked scores of these queries become -inf, whose exp is 0.
 [[gnu::always_inline]] inline void mask(const ScoreTile& tile, int64_t begin, KeyRange range) {
+  if (tile.first_keys != nullptr) {
+    const int32_t* first_keys = tile.first_keys + begin;
+    const int64_t masked = std::min(first_keys[kLanes - 1] - tile.key_begin, range.any);
+    for (int64_t key = 0; key < masked; ++key) {
+      float* scores = tile.scores + key * kAttentionTile + begin;
+      const auto position = static_cast<int32_t>(tile.key_begin + key);
+#pragma omp simd
+      for (int i = 0; i < kLanes; ++i) {
+        scores[i] = position < first_keys[i] ? -std::numeric_limits<float>::infinity() : scores[i];
+      }
+    }
+  }
   for (int64_t key = range.all; key < range.any; ++key) {
     float* scores = tile.scores + key * kAttentionTile + begin;
     const int first_visible = static_cast<int>(key - begin - tile.diagonal);
@@ -123,6 +135,12 @@ TRIREME_SIMD void attend(const QueryRow& row, float* y) {
 
 }  // namespace
 
+TileFirstKeys::TileFirstKeys(const int32_t* first_keys, int64_t queries) : masked(first_keys != nullptr) {
+  if (!masked) return;
+  std::copy_n(first_keys, queries, values);
+  std::fill(values + queries, values + kAttentionTile, values[queries - 1]);
+}
+
 void pack_rows(const HeadRows& from, const PackedRows& sizes, float* to) {
   with_storage(from.tensor.dtype, [&](auto zero) { pack(first_of<decltype(zero)>(from), from.row, sizes, to); });
 }
@@ -163,18 +181,24 @@ TRIREME_SIMD void online_softmax(const ScoreTile& tile, const SoftmaxState& stat
 #pragma omp simd
       for (int i = 0; i < kLanes; ++i) largest[i] = scores[i] > largest[i] ? scores[i] : largest[i];
     }
+    // What is taken off before exp: -inf - -inf would be NaN where a query has seen no key of its document yet.
+    float reference[kLanes];
+#pragma omp simd
+    for (int i = 0; i < kLanes; ++i) {
+      reference[i] = largest[i] == -std::numeric_limits<float>::infinity() ? 0.0f : largest[i];
+    }
     for (int64_t key = 0; key < range.any; ++key) {
       float* scores = tile.scores + key * kAttentionTile + begin;
 #pragma omp simd
       for (int i = 0; i < kLanes; ++i) {
-        const float weight = fast_exp(scores[i] - largest[i]);
+        const float weight = fast_exp(scores[i] - reference[i]);
         scores[i] = weight;
         sum[i] += weight;
       }
     }
 #pragma omp simd
     for (int i = 0; i < kLanes; ++i) {
-      const float shrink = fast_exp(before[i] - largest[i]);
+      const float shrink = fast_exp(before[i] - reference[i]);
       state.shrink[begin + i] = shrink;
       state.sum[begin + i] = state.sum[begin + i] * shrink + sum[i];
       state.largest[begin + i] = largest[i];

@@ -40,12 +40,28 @@ void store_rows(const float* from, const PackedRows& sizes, const StoredRows& to
 /// to (D, kAttentionTile) = scale * transpose of the first `rows` rows; columns from `rows` on become 0.
 void pack_transposed(const HeadRows& from, int64_t rows, int64_t D, float scale, float* to);
 
-/// scores (keys, kAttentionTile) of queries in columns. Query i may see key j when j <= i + diagonal.
+/// scores (keys, kAttentionTile) of queries in columns. Query i may see key j when j <= i + diagonal and
+/// j >= first_keys[i] - key_begin.
 struct ScoreTile {
   float* scores = nullptr;
   int64_t keys = 0;
   int64_t queries = 0;  ///< padded to kTileColumns
   int64_t diagonal = 0;
+  int64_t key_begin = 0;                ///< position of the first key of the tile
+  const int32_t* first_keys = nullptr;  ///< (queries), never decreasing; null: all 0
+};
+
+/// The document mask of a tile of queries: where their documents begin, padded with the last one.
+struct TileFirstKeys {
+  /// `first_keys` of the tile's first query on, null: there is no mask.
+  TileFirstKeys(const int32_t* first_keys, int64_t queries);
+  /// For ScoreTile.
+  const int32_t* data() const { return masked ? values : nullptr; }
+  /// The first position of the tiles of keys that any of the queries sees.
+  int64_t first_tile() const { return masked ? values[0] / kAttentionTile * kAttentionTile : 0; }
+
+  bool masked;
+  int32_t values[kAttentionTile];
 };
 
 /// What the online softmax keeps for each query: the largest score so far, the sum of exp(score - largest), and by how
@@ -55,7 +71,7 @@ struct SoftmaxState {
   float* sum = nullptr;
   float* shrink = nullptr;
 };
-/// scores become exp(score - largest), 0 where masked.
+/// scores become exp(score - largest), 0 where masked. A query that has seen no key yet keeps largest -inf and sum 0.
 void online_softmax(const ScoreTile& tile, const SoftmaxState& state);
 
 /// scores become probabilities exp(score - log_sum_exp[query]), 0 where masked.

@@ -9,16 +9,22 @@
 #include <gtest/gtest.h>
 
 #include "tests/reference/attention.h"
+#include "tests/reference/attention_runs.h"
 #include "tests/reference/op_runs.h"
 #include "tests/reference/tensors.h"
 
 namespace trireme::runtime {
 namespace {
 
+using tests::described;
 using tests::kStorageTolerance;
 using tests::poisoned;
+using tests::poisoned_attention_scratch;
 using tests::Random;
+using tests::random_dy;
+using tests::random_qkv;
 using tests::relative_error;
+using tests::run_attention;
 using tests::same_bits;
 using tests::Tensor;
 
@@ -37,69 +43,6 @@ constexpr AttentionShape kShapes[] = {
     {.B = 1, .T = 130, .H = 5, .K = 1, .D = 40}, {.B = 2, .T = 130, .H = 5, .K = 5, .D = 64},
 };
 
-/// Bytes that are enough for any of the three calls with today's number of threads: each takes a row of scratch.
-int64_t scratch_bytes(const AttentionShape& shape) {
-  const auto [B, T, H, K, D] = shape;
-  Stream dry(Device::dry);
-  Arena scratch = Arena::dry("scratch");
-  const View qkv = tests::dry_view({B * T, (H + 2 * K) * D});
-  const View y = tests::dry_view({B * T, H * D});
-  const View log_sum_exp = tests::dry_view({B, H, T});
-  const View cache = tests::dry_view({B, T, K, D});
-  attention_forward(dry, shape, qkv, y, log_sum_exp, scratch);
-  attention_backward(dry, shape, {qkv, y, log_sum_exp, y, qkv}, scratch);
-  cached_attention(dry, shape, {qkv, cache, cache, 0, y}, scratch);
-  return scratch.peak_bytes();
-}
-
-/// Scratch whose bytes are NaN, as stale scratch may be.
-Arena poisoned_scratch(const AttentionShape& shape) {
-  const int64_t bytes = scratch_bytes(shape);
-  Arena arena = Arena::host("scratch", bytes);
-  const View all = arena.allocate(DType::fp32, {bytes / 4});
-  std::fill_n(all.as<float>(), all.elements(), std::numeric_limits<float>::quiet_NaN());
-  arena.reset();
-  return arena;
-}
-
-template <typename T>
-struct Results {
-  Tensor<T> y;
-  Tensor<float> log_sum_exp;
-  Tensor<T> dqkv;
-};
-
-template <typename T>
-Results<T> run_attention(const AttentionShape& shape, const Tensor<T>& qkv, const Tensor<T>& dy) {
-  Stream stream(Device::cpu);
-  Arena scratch = poisoned_scratch(shape);
-  Results<T> results{poisoned<T>(dy.shape), poisoned({shape.B, shape.H, shape.T}), poisoned<T>(qkv.shape)};
-  attention_forward(stream, shape, qkv.view(), results.y.view(), results.log_sum_exp.view(), scratch);
-  attention_backward(stream, shape,
-                     {.qkv = qkv.view(),
-                      .y = results.y.view(),
-                      .log_sum_exp = results.log_sum_exp.view(),
-                      .dy = dy.view(),
-                      .dqkv = results.dqkv.view()},
-                     scratch);
-  EXPECT_EQ(scratch.used_bytes(), 0);
-  return results;
-}
-
-template <typename T>
-Tensor<T> random_qkv(Random& random, const AttentionShape& shape) {
-  return random.normals<T>({shape.B * shape.T, (shape.H + 2 * shape.K) * shape.D});
-}
-template <typename T>
-Tensor<T> random_dy(Random& random, const AttentionShape& shape) {
-  return random.normals<T>({shape.B * shape.T, shape.H * shape.D});
-}
-
-testing::Message described(const AttentionShape& shape) {
-  const auto [B, T, H, K, D] = shape;
-  return testing::Message() << "B " << B << ", T " << T << ", H " << H << ", K " << K << ", D " << D;
-}
-
 TYPED_TEST(Attention, ForwardAndBackwardMatchFloat64) {
   Random random;
   for (const AttentionShape& shape : kShapes) {
@@ -108,25 +51,27 @@ TYPED_TEST(Attention, ForwardAndBackwardMatchFloat64) {
     const Tensor<TypeParam> dy = random_dy<TypeParam>(random, shape);
     const tests::AttentionReference expected =
         tests::attention_reference(shape, tests::to_double(qkv), tests::to_double(dy));
-    const Results<TypeParam> results = run_attention(shape, qkv, dy);
+    const tests::AttentionResults<TypeParam> results = run_attention(shape, qkv, dy);
     EXPECT_LE(relative_error(results.y, expected.y), kStorageTolerance<TypeParam>);
     // Never rounded to the storage: the scores, sums of D products in fp32, err by 1e-6.
     EXPECT_LE(relative_error(results.log_sum_exp, expected.log_sum_exp), kStorageTolerance<float>);
-    EXPECT_LE(relative_error(results.dqkv, expected.dqkv), kStorageTolerance<TypeParam>);
+    EXPECT_LE(relative_error(results.dqkv, expected.dqkv), tests::kAttentionGradientTolerance<TypeParam>);
   }
 }
 
-// Nothing is rounded before the result is stored: bf16 is fp32 on the same numbers, rounded once.
+// Nothing is rounded before the result is stored: bf16 is fp32 on the same numbers, rounded once. But tensor cores take
+// rounded probabilities.
 TEST(AttentionStorage, Bf16ForwardIsFp32Rounded) {
   Random random;
   for (const AttentionShape& shape : kShapes) {
+    if (tests::device() == Device::cuda && (shape.D == 64 || shape.D == 128)) continue;
     SCOPED_TRACE(described(shape));
     const Tensor<bf16> qkv = random_qkv<bf16>(random, shape);
     Tensor<float> wide_qkv(qkv.shape);
     std::ranges::copy(qkv.values, wide_qkv.values.begin());
     const Shape y_shape{shape.B * shape.T, shape.H * shape.D};
-    const Results<bf16> narrow = run_attention(shape, qkv, Tensor<bf16>(y_shape));
-    const Results<float> wide = run_attention(shape, wide_qkv, Tensor<float>(y_shape));
+    const tests::AttentionResults<bf16> narrow = run_attention(shape, qkv, Tensor<bf16>(y_shape));
+    const tests::AttentionResults<float> wide = run_attention(shape, wide_qkv, Tensor<float>(y_shape));
     Tensor<bf16> rounded(y_shape);
     std::ranges::copy(wide.y.values, rounded.values.begin());
     EXPECT_TRUE(same_bits(narrow.y, rounded));
@@ -135,12 +80,13 @@ TEST(AttentionStorage, Bf16ForwardIsFp32Rounded) {
 }
 
 TYPED_TEST(Attention, ThreadsDoNotChangeABit) {
+  if (tests::device() != Device::cpu) GTEST_SKIP() << "threads of the host compute nothing";
   Random random;
   for (const AttentionShape& shape : kShapes) {
     SCOPED_TRACE(described(shape));
     const Tensor<TypeParam> qkv = random_qkv<TypeParam>(random, shape);
     const Tensor<TypeParam> dy = random_dy<TypeParam>(random, shape);
-    std::vector<Results<TypeParam>> results;
+    std::vector<tests::AttentionResults<TypeParam>> results;
     for (const int threads : {1, 2, 3}) {
       const tests::Threads guard(threads);
       results.push_back(run_attention(shape, qkv, dy));
@@ -162,13 +108,13 @@ constexpr double kReorderedTolerance = std::is_same_v<T, bf16> ? 0x1p-8 : 5e-6;
 template <typename T>
 void expect_cached_steps_match(Random& random, const AttentionShape& shape) {
   const auto [B, tokens, H, K, D] = shape;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   const Tensor<T> qkv = random_qkv<T>(random, shape);
   const Tensor<T> expected = run_attention(shape, qkv, poisoned<T>({B * tokens, H * D})).y;
   const int64_t T_max = tokens + random.below(3);
   Tensor<T> key_cache = poisoned<T>({B, T_max, K, D});
   Tensor<T> value_cache = poisoned<T>({B, T_max, K, D});
-  Arena scratch = poisoned_scratch(shape);
+  Arena scratch = poisoned_attention_scratch(shape);
   const int64_t row = (H + 2 * K) * D;
   for (int64_t past = 0, step = 0; past < tokens; past += step) {
     step = past > 0 && random.below(2) == 0 ? 1 : 1 + random.below(tokens - past);
@@ -250,7 +196,7 @@ TYPED_TEST(Attention, LargeScoresStayFinite) {
   const Tensor<TypeParam> dy = random_dy<TypeParam>(random, shape);
   const tests::AttentionReference expected =
       tests::attention_reference(shape, tests::to_double(qkv), tests::to_double(dy));
-  const Results<TypeParam> results = run_attention(shape, qkv, dy);
+  const tests::AttentionResults<TypeParam> results = run_attention(shape, qkv, dy);
   EXPECT_LE(relative_error(results.y, expected.y), std::max(1e-3, kStorageTolerance<TypeParam>));
   EXPECT_LE(relative_error(results.dqkv, expected.dqkv), kLargeScoreTolerance<TypeParam>);
 }
@@ -260,18 +206,18 @@ TYPED_TEST(Attention, NaNIsNotHidden) {
   Random random;
   Tensor<TypeParam> qkv = random_qkv<TypeParam>(random, shape);
   qkv[7 * 48] = std::numeric_limits<float>::quiet_NaN();  // query 7
-  const Results<TypeParam> results = run_attention(shape, qkv, random_dy<TypeParam>(random, shape));
+  const tests::AttentionResults<TypeParam> results = run_attention(shape, qkv, random_dy<TypeParam>(random, shape));
   for (int64_t t = 0; t < 20; ++t) EXPECT_EQ(std::isnan(results.y[t * 16]), t == 7) << t;
 }
 
-TYPED_TEST(Attention, DryUsesTheScratchAndStatesTheCostOfCpu) {
+TYPED_TEST(Attention, DryUsesTheScratchAndStatesTheCostOfTheDevice) {
   constexpr DType kStorage = dtype_of<TypeParam>;
   constexpr int64_t s = sizeof(TypeParam);
   const AttentionShape shape{.B = 2, .T = 100, .H = 4, .K = 2, .D = 24};
   const tests::Threads guard(2);
-  Stream cpu(Device::cpu);
-  Stream dry(Device::dry);
-  Arena cpu_scratch = Arena::host("scratch", scratch_bytes(shape));
+  Stream device(tests::device());
+  Stream dry = Stream::dry_for(tests::device());
+  Arena device_scratch = tests::shared_arena("scratch", tests::attention_scratch_bytes(shape));
   Arena dry_scratch = Arena::dry("scratch");
   Tensor<TypeParam> qkv({200, 8 * 24});
   Tensor<TypeParam> y({200, 4 * 24});
@@ -281,19 +227,20 @@ TYPED_TEST(Attention, DryUsesTheScratchAndStatesTheCostOfCpu) {
   const View dry_y = tests::dry_view(y.shape, kStorage);
   const View dry_lse = tests::dry_view(log_sum_exp.shape);
   const View dry_cache = tests::dry_view(cache.shape, kStorage);
-  attention_forward(cpu, shape, qkv.view(), y.view(), log_sum_exp.view(), cpu_scratch);
-  attention_forward(dry, shape, dry_qkv, dry_y, dry_lse, dry_scratch);
-  EXPECT_EQ(cpu_scratch.peak_bytes(), dry_scratch.peak_bytes());
-  cached_attention(cpu, shape, {qkv.view(), cache.view(), cache.view(), 50, y.view()}, cpu_scratch);
+  attention_forward(device, shape, {.qkv = qkv.view(), .y = y.view(), .log_sum_exp = log_sum_exp.view()},
+                    device_scratch);
+  attention_forward(dry, shape, {.qkv = dry_qkv, .y = dry_y, .log_sum_exp = dry_lse}, dry_scratch);
+  EXPECT_EQ(device_scratch.peak_bytes(), dry_scratch.peak_bytes());
+  cached_attention(device, shape, {qkv.view(), cache.view(), cache.view(), 50, y.view()}, device_scratch);
   cached_attention(dry, shape, {dry_qkv, dry_cache, dry_cache, 50, dry_y}, dry_scratch);
-  EXPECT_EQ(cpu_scratch.peak_bytes(), dry_scratch.peak_bytes());
-  attention_backward(cpu, shape, {qkv.view(), y.view(), log_sum_exp.view(), y.view(), qkv.view()}, cpu_scratch);
+  EXPECT_EQ(device_scratch.peak_bytes(), dry_scratch.peak_bytes());
+  attention_backward(device, shape, {qkv.view(), y.view(), log_sum_exp.view(), y.view(), qkv.view()}, device_scratch);
   attention_backward(dry, shape, {dry_qkv, dry_y, dry_lse, dry_y, dry_qkv}, dry_scratch);
-  EXPECT_EQ(cpu_scratch.peak_bytes(), dry_scratch.peak_bytes());
+  EXPECT_EQ(device_scratch.peak_bytes(), dry_scratch.peak_bytes());
   EXPECT_GT(dry_scratch.peak_bytes(), 0);
   EXPECT_EQ(dry_scratch.used_bytes(), 0);
 
-  EXPECT_EQ(cpu.costs().by_op(), dry.costs().by_op());
+  EXPECT_EQ(device.costs().by_op(), dry.costs().by_op());
   const auto& costs = dry.costs().by_op();
   const auto [B, T, H, K, D] = shape;
   const int64_t forward_bytes = s * B * T * (2 * H + 2 * K) * D + 4 * B * H * T;
@@ -313,14 +260,15 @@ TEST(AttentionShapes, WrongOnesNameTheOperand) {
   const View y = tests::dry_view({10, 32});
   const View log_sum_exp = tests::dry_view({1, 4, 10});
   const View cache = tests::dry_view({1, 12, 2, 8});
-  EXPECT_EQ(tests::error_message([&] { attention_forward(stream, shape, y, y, log_sum_exp, scratch); }),
+  EXPECT_EQ(tests::error_message(
+                [&] { attention_forward(stream, shape, {.qkv = y, .y = y, .log_sum_exp = log_sum_exp}, scratch); }),
             "attention_forward: qkv is (10, 32) fp32, expected (10, 64) fp32");
   EXPECT_EQ(tests::error_message([&] {
-              attention_forward(stream, {1, 10, 3, 2, 8}, qkv, y, log_sum_exp, scratch);
+              attention_forward(stream, {1, 10, 3, 2, 8}, {.qkv = qkv, .y = y, .log_sum_exp = log_sum_exp}, scratch);
             }),
             "attention_forward: 3 query heads are not a multiple of 2 key/value heads");
   EXPECT_EQ(tests::error_message([&] {
-              attention_forward(stream, {1, 0, 3, 2, 8}, qkv, y, log_sum_exp, scratch);
+              attention_forward(stream, {1, 0, 3, 2, 8}, {.qkv = qkv, .y = y, .log_sum_exp = log_sum_exp}, scratch);
             }),
             "attention_forward: B, T, H, K, D are (1, 0, 3, 2) and 8, expected at least 1 each");
   EXPECT_EQ(tests::error_message([&] {
@@ -339,9 +287,13 @@ TEST(AttentionShapes, WrongOnesNameTheOperand) {
   const View narrow_y = tests::dry_view(y.shape, DType::bf16);
   const View narrow_qkv = tests::dry_view(qkv.shape, DType::bf16);
   const View narrow_lse = tests::dry_view(log_sum_exp.shape, DType::bf16);
-  EXPECT_EQ(tests::error_message([&] { attention_forward(stream, shape, qkv, narrow_y, log_sum_exp, scratch); }),
+  EXPECT_EQ(tests::error_message([&] {
+              attention_forward(stream, shape, {.qkv = qkv, .y = narrow_y, .log_sum_exp = log_sum_exp}, scratch);
+            }),
             "attention_forward: y is (10, 32) bf16, expected (10, 32) fp32");
-  EXPECT_EQ(tests::error_message([&] { attention_forward(stream, shape, narrow_qkv, narrow_y, narrow_lse, scratch); }),
+  EXPECT_EQ(tests::error_message([&] {
+              attention_forward(stream, shape, {.qkv = narrow_qkv, .y = narrow_y, .log_sum_exp = narrow_lse}, scratch);
+            }),
             "attention_forward: log_sum_exp is (1, 4, 10) bf16, expected (1, 4, 10) fp32");
   EXPECT_EQ(tests::error_message([&] {
               attention_backward(stream, shape, {narrow_qkv, narrow_y, log_sum_exp, narrow_y, qkv}, scratch);
@@ -352,7 +304,9 @@ TEST(AttentionShapes, WrongOnesNameTheOperand) {
             }),
             "cached_attention: key_cache is (1, 12, 2, 8) fp32, expected (1, 12, 2, 8) bf16");
   const View integers = tests::dry_view(qkv.shape, DType::i32);
-  EXPECT_EQ(tests::error_message([&] { attention_forward(stream, shape, integers, y, log_sum_exp, scratch); }),
+  EXPECT_EQ(tests::error_message([&] {
+              attention_forward(stream, shape, {.qkv = integers, .y = y, .log_sum_exp = log_sum_exp}, scratch);
+            }),
             "attention_forward: qkv is (10, 64) i32, expected fp32 or bf16");
 }
 
