@@ -1,7 +1,9 @@
 #include "runtime/ops/layer_norm.h"
 
 #include "runtime/ops/check.h"
+#include "runtime/ops/cuda_scratch.h"
 #include "runtime/ops/layer_norm_cpu.h"
+#include "runtime/ops/layer_norm_cuda.h"
 
 namespace trireme::runtime {
 
@@ -29,12 +31,15 @@ void layer_norm_forward(Stream& stream, const LayerNormForward& args) {
     case Device::cpu:
       cpu::layer_norm_forward(args);
       break;
+    case Device::cuda:
+      cuda::layer_norm_forward(stream.queue(), args);
+      break;
     case Device::dry:
       break;
   }
 }
 
-void layer_norm_backward(Stream& stream, const LayerNormBackward& args) {
+void layer_norm_backward(Stream& stream, const LayerNormBackward& args, Arena& scratch) {
   constexpr std::string_view op = "layer_norm_backward";
   const DType storage = storage_of(op, "dy", args.dy);
   check_rank(op, "dy", args.dy, 2);
@@ -50,6 +55,8 @@ void layer_norm_backward(Stream& stream, const LayerNormBackward& args) {
   check_operand(op, "dweight", args.dweight, DType::fp32, {C});
   check_operand(op, "dbias", args.dbias, DType::fp32, {C});
 
+  const ArenaFrame frame(scratch);
+  const View partials = cuda_scratch(stream, scratch, DType::fp32, cuda::layer_norm_backward_scratch(N, C));
   const OpScope scope =
       stream.dispatch({.op = op,
                        .flops = (with_residual ? 14 : 13) * N * C,
@@ -57,6 +64,9 @@ void layer_norm_backward(Stream& stream, const LayerNormBackward& args) {
   switch (stream.device()) {
     case Device::cpu:
       cpu::layer_norm_backward(args);
+      break;
+    case Device::cuda:
+      cuda::layer_norm_backward(stream.queue(), args, partials);
       break;
     case Device::dry:
       break;

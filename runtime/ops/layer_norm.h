@@ -2,6 +2,7 @@
 // Activations, weight and bias are of one storage (fp32 or bf16, s bytes an element); mean, rstd, dweight, dbias fp32.
 #pragma once
 
+#include "runtime/arena.h"
 #include "runtime/stream.h"
 #include "runtime/view.h"
 
@@ -39,6 +40,6 @@ struct LayerNormBackward {
   View dweight;
   View dbias;
 };
-void layer_norm_backward(Stream& stream, const LayerNormBackward& args);
+void layer_norm_backward(Stream& stream, const LayerNormBackward& args, Arena& scratch);
 
 }  // namespace trireme::runtime

@@ -1,7 +1,9 @@
 #include "runtime/ops/rms_norm.h"
 
 #include "runtime/ops/check.h"
+#include "runtime/ops/cuda_scratch.h"
 #include "runtime/ops/rms_norm_cpu.h"
+#include "runtime/ops/rms_norm_cuda.h"
 
 namespace trireme::runtime {
 
@@ -26,12 +28,15 @@ void rms_norm_forward(Stream& stream, const RmsNormForward& args) {
     case Device::cpu:
       cpu::rms_norm_forward(args);
       break;
+    case Device::cuda:
+      cuda::rms_norm_forward(stream.queue(), args);
+      break;
     case Device::dry:
       break;
   }
 }
 
-void rms_norm_backward(Stream& stream, const RmsNormBackward& args) {
+void rms_norm_backward(Stream& stream, const RmsNormBackward& args, Arena& scratch) {
   constexpr std::string_view op = "rms_norm_backward";
   const DType storage = storage_of(op, "dy", args.dy);
   check_rank(op, "dy", args.dy, 2);
@@ -45,6 +50,8 @@ void rms_norm_backward(Stream& stream, const RmsNormBackward& args) {
   check_operand(op, "dx", args.dx, storage, {N, C});
   check_operand(op, "dweight", args.dweight, DType::fp32, {C});
 
+  const ArenaFrame frame(scratch);
+  const View partials = cuda_scratch(stream, scratch, DType::fp32, cuda::rms_norm_backward_scratch(N, C));
   const OpScope scope =
       stream.dispatch({.op = op,
                        .flops = (with_residual ? 10 : 9) * N * C,
@@ -52,6 +59,9 @@ void rms_norm_backward(Stream& stream, const RmsNormBackward& args) {
   switch (stream.device()) {
     case Device::cpu:
       cpu::rms_norm_backward(args);
+      break;
+    case Device::cuda:
+      cuda::rms_norm_backward(stream.queue(), args, partials);
       break;
     case Device::dry:
       break;

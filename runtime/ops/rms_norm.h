@@ -3,6 +3,7 @@
 // element); rstd and dweight fp32.
 #pragma once
 
+#include "runtime/arena.h"
 #include "runtime/stream.h"
 #include "runtime/view.h"
 
@@ -36,6 +37,6 @@ struct RmsNormBackward {
   View dx;
   View dweight;
 };
-void rms_norm_backward(Stream& stream, const RmsNormBackward& args);
+void rms_norm_backward(Stream& stream, const RmsNormBackward& args, Arena& scratch);
 
 }  // namespace trireme::runtime

@@ -25,6 +25,17 @@ class LayerNorm : public testing::Test {};
 using Storages = testing::Types<float, bf16>;
 TYPED_TEST_SUITE(LayerNorm, Storages);
 
+// Of the GPU's kernels: a vector and less; rows of one warp to the last lane (512 fp32, 1024 bf16) and of one vector
+// more; of all the warps there are (8192, 16384), and rows that do not fit into those.
+constexpr std::pair<int64_t, int64_t> kForwardSizes[] = {{1, 7},    {4, 1},    {3, 16},    {5, 33},   {17, 768},
+                                                         {2, 4099}, {5, 512},  {2, 520},   {9, 1024}, {2, 1032},
+                                                         {1, 8192}, {2, 8200}, {1, 16384}, {2, 16392}};
+// One warp holds 384 fp32 and 768 bf16, all that there are 6144 and 12288. {2200, 8} and {1060, 776} are more rows than
+// the blocks take at once.
+constexpr std::pair<int64_t, int64_t> kBackwardSizes[] = {{1, 7},    {3, 16},    {65, 33},   {17, 768}, {2051, 5},
+                                                          {2, 4099}, {9, 384},   {5, 392},   {3, 776},  {2, 6144},
+                                                          {2, 6152}, {2, 12288}, {3, 12296}, {2200, 8}, {1060, 776}};
+
 template <typename T>
 struct Forward {
   Tensor<T> residual, branch, weight, bias, sum, y;
@@ -74,7 +85,7 @@ void expect_means(const Tensor<float>& mean, std::span<const double> expected, c
 
 template <typename T>
 void expect_forward_matches(Forward<T>& forward, double y_tolerance, double sum_tolerance) {
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   layer_norm_forward(stream, forward.args());
   const std::vector<double> weight = to_double(forward.weight);
   const std::vector<double> bias = to_double(forward.bias);
@@ -91,7 +102,7 @@ void expect_forward_matches(Forward<T>& forward, double y_tolerance, double sum_
 
 TYPED_TEST(LayerNorm, ForwardMatchesFloat64) {
   tests::Random random;
-  for (const auto& [N, C] : {std::pair<int64_t, int64_t>{1, 7}, {4, 1}, {3, 16}, {5, 33}, {17, 768}, {2, 4099}}) {
+  for (const auto& [N, C] : kForwardSizes) {
     for (const bool with_branch : {false, true}) {
       SCOPED_TRACE(testing::Message() << "N " << N << ", C " << C << ", branch " << with_branch);
       Forward<TypeParam> forward(random, N, C, with_branch);
@@ -114,7 +125,7 @@ TYPED_TEST(LayerNorm, SumMayBeTheResidual) {
   tests::Random random;
   Forward<TypeParam> apart(random, 5, 40, true);
   Forward<TypeParam> in_place = apart;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   layer_norm_forward(stream, apart.args());
   LayerNormForward args = in_place.args();
   args.sum = in_place.residual.view();
@@ -126,11 +137,11 @@ TYPED_TEST(LayerNorm, SumMayBeTheResidual) {
 // Selective recomputation depends on it. The second time the sum lies elsewhere, one element off its alignment.
 TYPED_TEST(LayerNorm, NormalisingTheStoredSumGivesTheSameBits) {
   tests::Random random;
-  for (const int64_t C : {7, 33, 40, 768, 4099}) {
+  for (const int64_t C : {7, 33, 40, 768, 1600, 4099}) {
     SCOPED_TRACE(testing::Message() << "C " << C);
     const int64_t N = 6;
     Forward<TypeParam> first(random, N, C, true);
-    Stream stream(Device::cpu);
+    Stream stream(tests::device());
     layer_norm_forward(stream, first.args());
     Forward<TypeParam> again = first;
     again.y = poisoned<TypeParam>({N, C});
@@ -188,7 +199,7 @@ struct Backward {
 
 TYPED_TEST(LayerNorm, BackwardMatchesFloat64) {
   tests::Random random;
-  for (const auto& [N, C] : {std::pair<int64_t, int64_t>{1, 7}, {3, 16}, {65, 33}, {17, 768}, {2051, 5}, {2, 4099}}) {
+  for (const auto& [N, C] : kBackwardSizes) {
     for (const bool with_residual : {false, true}) {
       SCOPED_TRACE(testing::Message() << "N " << N << ", C " << C << ", dresidual " << with_residual);
       Backward<TypeParam> backward(random, N, C, with_residual);
@@ -201,8 +212,8 @@ TYPED_TEST(LayerNorm, BackwardMatchesFloat64) {
         expected.dweight[c] += backward.dweight.values[c];
         expected.dbias[c] += backward.dbias.values[c];
       }
-      Stream stream(Device::cpu);
-      layer_norm_backward(stream, backward.args());
+      Stream stream(tests::device());
+      layer_norm_backward(stream, backward.args(), tests::scratch());
       EXPECT_LE(relative_error(backward.dx, expected.dx), kStorageTolerance<TypeParam>);
       EXPECT_LE(relative_error(backward.dweight, expected.dweight), kSumTolerance);
       EXPECT_LE(relative_error(backward.dbias, expected.dbias), kSumTolerance);
@@ -214,32 +225,68 @@ TYPED_TEST(LayerNorm, ResidualGradientMayBeDx) {
   tests::Random random;
   Backward<TypeParam> apart(random, 5, 40, true);
   Backward<TypeParam> in_place = apart;
-  Stream stream(Device::cpu);
-  layer_norm_backward(stream, apart.args());
+  Stream stream(tests::device());
+  layer_norm_backward(stream, apart.args(), tests::scratch());
   LayerNormBackward args = in_place.args();
   args.dx = in_place.dresidual.view();
-  layer_norm_backward(stream, args);
+  layer_norm_backward(stream, args, tests::scratch());
   EXPECT_TRUE(same_bits(in_place.dresidual, apart.dx));
+}
+
+// Every operand one element off its alignment, as in a view of a larger matrix.
+TYPED_TEST(LayerNorm, BackwardTakesAnyAlignment) {
+  tests::Random random;
+  const int64_t N = 5;
+  const int64_t C = 40;
+  Backward<TypeParam> aligned(random, N, C, true);
+  Backward<TypeParam> moved = aligned;
+  const auto shifted = [](Tensor<TypeParam>& tensor) {
+    tensor.values.insert(tensor.values.begin(), TypeParam(NAN));
+    return runtime::view_of(std::span<TypeParam>(tensor.values).subspan(1), tensor.shape);
+  };
+  LayerNormBackward args = moved.args();
+  args.dy = shifted(moved.dy);
+  args.sum = shifted(moved.sum);
+  args.weight = shifted(moved.weight);
+  args.dresidual = shifted(moved.dresidual);
+  args.dx = shifted(moved.dx);
+  Stream stream(tests::device());
+  layer_norm_backward(stream, aligned.args(), tests::scratch());
+  layer_norm_backward(stream, args, tests::scratch());
+  moved.dx.values.erase(moved.dx.values.begin());
+  EXPECT_LE(relative_error(moved.dx, to_double(aligned.dx)), kStorageTolerance<TypeParam>);
+  EXPECT_LE(relative_error(moved.dweight, to_double(aligned.dweight)), kSumTolerance);
+}
+
+TYPED_TEST(LayerNorm, NoRowsChangeNothing) {
+  tests::Random random;
+  Forward<TypeParam> forward(random, 0, 8, true);
+  Backward<TypeParam> backward(random, 0, 8, true);
+  const Tensor<float> dweight = backward.dweight;
+  Stream stream(tests::device());
+  layer_norm_forward(stream, forward.args());
+  layer_norm_backward(stream, backward.args(), tests::scratch());
+  EXPECT_TRUE(same_bits(backward.dweight, dweight));
 }
 
 TYPED_TEST(LayerNorm, ThreadsGiveTheSameBits) {
   tests::Random random;
   Forward<TypeParam> forward(random, 37, 300, true);
   Backward<TypeParam> backward(random, 137, 300, true);
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   Forward<TypeParam> forward_alone = forward;
   Backward<TypeParam> backward_alone = backward;
   {
     const tests::Threads one(1);
     layer_norm_forward(stream, forward_alone.args());
-    layer_norm_backward(stream, backward_alone.args());
+    layer_norm_backward(stream, backward_alone.args(), tests::scratch());
   }
   for (const int count : {2, 3}) {
     const tests::Threads threads(count);
     Forward<TypeParam> forward_shared = forward;
     Backward<TypeParam> backward_shared = backward;
     layer_norm_forward(stream, forward_shared.args());
-    layer_norm_backward(stream, backward_shared.args());
+    layer_norm_backward(stream, backward_shared.args(), tests::scratch());
     EXPECT_TRUE(same_bits(forward_shared.sum, forward_alone.sum));
     EXPECT_TRUE(same_bits(forward_shared.y, forward_alone.y));
     EXPECT_TRUE(same_bits(forward_shared.mean, forward_alone.mean));
@@ -257,9 +304,9 @@ TYPED_TEST(LayerNorm, NotFiniteInputsShow) {
     forward.branch[33 + 20] = bad;
     Backward<TypeParam> backward(random, 3, 33, true);
     backward.dy[33 + 20] = bad;
-    Stream stream(Device::cpu);
+    Stream stream(tests::device());
     layer_norm_forward(stream, forward.args());
-    layer_norm_backward(stream, backward.args());
+    layer_norm_backward(stream, backward.args(), tests::scratch());
     for (int64_t i = 0; i < 3 * 33; ++i) {
       EXPECT_EQ(std::isfinite(forward.y[i]), i / 33 != 1) << bad << " at " << i;
       EXPECT_EQ(std::isfinite(backward.dx[i]), i / 33 != 1) << bad << " at " << i;
@@ -277,12 +324,12 @@ TYPED_TEST(LayerNorm, DryCostsWhatCpuCosts) {
   const int64_t C = 20;
   const int64_t s = sizeof(TypeParam);
   for (const bool more : {false, true}) {
-    Stream cpu(Device::cpu);
+    Stream cpu(tests::device());
     Stream dry(Device::dry);
     Forward<TypeParam> forward(random, N, C, more);
     Backward<TypeParam> backward(random, N, C, more);
     layer_norm_forward(cpu, forward.args());
-    layer_norm_backward(cpu, backward.args());
+    layer_norm_backward(cpu, backward.args(), tests::scratch());
     const View matrix = tests::dry_view({N, C}, dtype_of<TypeParam>);
     const View row = tests::dry_view({C}, dtype_of<TypeParam>);
     const View column = tests::dry_view({N});
@@ -296,15 +343,17 @@ TYPED_TEST(LayerNorm, DryCostsWhatCpuCosts) {
                              .y = matrix,
                              .mean = column,
                              .rstd = column});
-    layer_norm_backward(dry, {.dy = matrix,
-                              .sum = matrix,
-                              .weight = row,
-                              .mean = column,
-                              .rstd = column,
-                              .dresidual = optional,
-                              .dx = matrix,
-                              .dweight = gradient,
-                              .dbias = gradient});
+    layer_norm_backward(dry,
+                        {.dy = matrix,
+                         .sum = matrix,
+                         .weight = row,
+                         .mean = column,
+                         .rstd = column,
+                         .dresidual = optional,
+                         .dx = matrix,
+                         .dweight = gradient,
+                         .dbias = gradient},
+                        tests::scratch());
     tests::expect_cost(cpu, dry,
                        {.op = "layer_norm_forward",
                         .flops = (more ? 9 : 8) * N * C,
@@ -318,7 +367,7 @@ TYPED_TEST(LayerNorm, DryCostsWhatCpuCosts) {
 
 TEST(LayerNormChecks, WrongShapesAndStoragesAreNamed) {
   tests::Random random;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   Forward<bf16> forward(random, 3, 8, true);
   const auto forward_error = [&](const auto& change) {
     LayerNormForward args = forward.args();
@@ -351,7 +400,7 @@ TEST(LayerNormChecks, WrongShapesAndStoragesAreNamed) {
   const auto backward_error = [&](const auto& change) {
     LayerNormBackward args = backward.args();
     change(args);
-    return tests::error_message([&] { layer_norm_backward(stream, args); });
+    return tests::error_message([&] { layer_norm_backward(stream, args, tests::scratch()); });
   };
   EXPECT_EQ(backward_error([&](auto& args) {
               args.dresidual = args.dy.reshaped({8, 3});
