@@ -1,7 +1,9 @@
 #include "runtime/ops/embedding.h"
 
 #include "runtime/ops/check.h"
+#include "runtime/ops/cuda_scratch.h"
 #include "runtime/ops/embedding_cpu.h"
+#include "runtime/ops/embedding_cuda.h"
 
 namespace trireme::runtime {
 
@@ -30,12 +32,15 @@ void embedding_forward(Stream& stream, const EmbeddingForward& args) {
     case Device::cpu:
       cpu::embedding_forward(args);
       break;
+    case Device::cuda:
+      cuda::embedding_forward(stream.queue(), args);
+      break;
     case Device::dry:
       break;
   }
 }
 
-void embedding_backward(Stream& stream, const EmbeddingBackward& args) {
+void embedding_backward(Stream& stream, const EmbeddingBackward& args, Arena& scratch) {
   constexpr std::string_view op = "embedding_backward";
   check_rank(op, "dtoken_table", args.dtoken_table, 2);
   check_rank(op, "tokens", args.tokens, 1);
@@ -55,10 +60,15 @@ void embedding_backward(Stream& stream, const EmbeddingBackward& args) {
 
   const int64_t tables = with_positions ? 2 : 1;
   const int64_t bytes = 4 * tables * N + size_bytes(storage) * N * C + 8 * tables * N * C;
+  const ArenaFrame frame(scratch);
+  const View sorted = cuda_scratch(stream, scratch, DType::u8, cuda::embedding_backward_scratch_bytes(N, C));
   const OpScope scope = stream.dispatch({.op = op, .flops = tables * N * C, .bytes = bytes});
   switch (stream.device()) {
     case Device::cpu:
       cpu::embedding_backward(args);
+      break;
+    case Device::cuda:
+      cuda::embedding_backward(stream.queue(), args, sorted);
       break;
     case Device::dry:
       break;

@@ -2,6 +2,7 @@
 // of tables are fp32.
 #pragma once
 
+#include "runtime/arena.h"
 #include "runtime/stream.h"
 #include "runtime/view.h"
 
@@ -20,8 +21,9 @@ struct EmbeddingForward {
 };
 void embedding_forward(Stream& stream, const EmbeddingForward& args);
 
-/// dtoken_table[tokens[i]] += dy[i]; dposition_table[positions[i]] += dy[i]. Accumulates, in index order for any thread
-/// count. With t = 2 tables (1 without positions): t N C flops, 4 t N + s N C + 8 t N C bytes.
+/// dtoken_table[tokens[i]] += dy[i]; dposition_table[positions[i]] += dy[i]. Accumulates: on the CPU in index order for any
+/// thread count; on the GPU rows of one id are added in index order within pieces, and the pieces in an order that only
+/// depends on the ids. With t = 2 tables (1 without positions): t N C flops, 4 t N + s N C + 8 t N C bytes.
 struct EmbeddingBackward {
   ConstView tokens;
   ConstView positions;
@@ -29,6 +31,6 @@ struct EmbeddingBackward {
   View dtoken_table;
   View dposition_table;  ///< or absent
 };
-void embedding_backward(Stream& stream, const EmbeddingBackward& args);
+void embedding_backward(Stream& stream, const EmbeddingBackward& args, Arena& scratch);
 
 }  // namespace trireme::runtime

@@ -1,9 +1,33 @@
 #include "runtime/ops/loss.h"
 
+#include "runtime/error.h"
 #include "runtime/ops/check.h"
 #include "runtime/ops/loss_cpu.h"
+#include "runtime/ops/loss_cuda.h"
 
 namespace trireme::runtime {
+
+void mask_padding(Stream& stream, int64_t V, View logits) {
+  constexpr std::string_view op = "mask_padding";
+  check_rank(op, "logits", logits, 2);
+  const int64_t padding = logits.shape[1] - V;
+  if (V < 1 || padding < 0) {
+    throw Error(ErrorKind::internal,
+                "mask_padding: V is " + std::to_string(V) + ", expected 1 to " + std::to_string(logits.shape[1]));
+  }
+  const int64_t bytes = size_bytes(storage_of(op, "logits", logits)) * logits.shape[0] * padding;
+  const OpScope scope = stream.dispatch({.op = op, .flops = 0, .bytes = bytes});
+  switch (stream.device()) {
+    case Device::cpu:
+      cpu::mask_padding(V, logits);
+      break;
+    case Device::cuda:
+      cuda::mask_padding(stream.queue(), V, logits);
+      break;
+    case Device::dry:
+      break;
+  }
+}
 
 void loss_partials(Stream& stream, ConstView logits, ConstView targets, int64_t vocabulary_begin, View partials) {
   constexpr std::string_view op = "loss_partials";
@@ -18,6 +42,9 @@ void loss_partials(Stream& stream, ConstView logits, ConstView targets, int64_t 
   switch (stream.device()) {
     case Device::cpu:
       cpu::loss_partials(logits, targets, vocabulary_begin, partials);
+      break;
+    case Device::cuda:
+      cuda::loss_partials(stream.queue(), logits, targets, vocabulary_begin, partials);
       break;
     case Device::dry:
       break;
@@ -48,6 +75,10 @@ void loss_combine(Stream& stream, Communicator& group, ConstView targets, View p
       if (P > 1) cpu::loss_merge(gathered, partials);
       cpu::loss_total(partials, targets, totals);
       break;
+    case Device::cuda:
+      if (P > 1) cuda::loss_merge(stream.queue(), gathered, partials);
+      cuda::loss_total(stream.queue(), partials, targets, totals);
+      break;
     case Device::dry:
       break;
   }
@@ -66,6 +97,9 @@ void loss_gradient(Stream& stream, ConstView partials, ConstView targets, int64_
   switch (stream.device()) {
     case Device::cpu:
       cpu::loss_gradient(partials, targets, vocabulary_begin, logits);
+      break;
+    case Device::cuda:
+      cuda::loss_gradient(stream.queue(), partials, targets, vocabulary_begin, logits);
       break;
     case Device::dry:
       break;

@@ -10,6 +10,10 @@
 
 namespace trireme::runtime {
 
+/// logits (N, columns)[:, V:] := -inf, which counts for nothing in what follows: columns that a device has more than the
+/// vocabulary has entries. 0 flops, s N (columns - V) bytes.
+void mask_padding(Stream& stream, int64_t V, View logits);
+
 /// partials (N, 3) fp32 = per token: max of the logits, sum of exp(logit - max), the target's logit (0 when it is not
 /// among these). logits (N, V_local), fp32 or bf16 (s bytes), are vocabulary entries [vocabulary_begin,
 /// vocabulary_begin + V_local); targets (N) i32. Entries of -inf count for nothing; NaN and +inf make the loss NaN.

@@ -108,6 +108,16 @@ void write_gradient(ConstView partials, ConstView targets, int64_t vocabulary_be
 
 }  // namespace
 
+void mask_padding(int64_t V, View logits) {
+  const int64_t columns = logits.shape[1];
+  with_storage(logits.dtype, [&](auto zero) {
+    auto* values = logits.as<decltype(zero)>();
+    for (int64_t i = 0; i < logits.shape[0]; ++i) {
+      std::fill(values + i * columns + V, values + (i + 1) * columns, -std::numeric_limits<float>::infinity());
+    }
+  });
+}
+
 void loss_partials(ConstView logits, ConstView targets, int64_t vocabulary_begin, View partials) {
   with_storage(logits.dtype,
                [&](auto zero) { write_partials<decltype(zero)>(logits, targets, vocabulary_begin, partials); });

@@ -5,6 +5,7 @@
 
 namespace trireme::runtime::cpu {
 
+void mask_padding(int64_t V, View logits);
 void loss_partials(ConstView logits, ConstView targets, int64_t vocabulary_begin, View partials);
 /// gathered (P, N, 3) in rank order -> partials (N, 3) of the whole vocabulary.
 void loss_merge(ConstView gathered, View partials);

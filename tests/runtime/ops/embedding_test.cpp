@@ -64,9 +64,9 @@ void expect_matches_float64(Case<T> given) {
   std::vector<double> expected_positions = to_double(given.dposition_table);
   tests::naive_scatter_add(given.tokens.values, to_double(given.dy), expected_tokens);
   if (given.with_positions) tests::naive_scatter_add(given.positions.values, to_double(given.dy), expected_positions);
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   embedding_forward(stream, given.forward());
-  embedding_backward(stream, given.backward());
+  embedding_backward(stream, given.backward(), tests::scratch());
   EXPECT_LE(relative_error(given.y, expected_y), kStorageTolerance<T>);
   // At most a few dozen additions to one element, in fp32 for either storage.
   EXPECT_LE(relative_error(given.dtoken_table, expected_tokens), kStorageTolerance<float>);
@@ -99,7 +99,7 @@ TEST(EmbeddingStorage, Bf16ForwardIsFp32Rounded) {
   tests::Random random;
   for (const bool with_positions : {false, true}) {
     Case<bf16> given(random, 9, 33, with_positions);
-    Stream stream(Device::cpu);
+    Stream stream(tests::device());
     embedding_forward(stream, given.forward());
     for (int64_t i = 0; i < given.y.size(); ++i) {
       const int64_t c = i % 33;
@@ -110,7 +110,8 @@ TEST(EmbeddingStorage, Bf16ForwardIsFp32Rounded) {
   }
 }
 
-// The reference adds in fp32, one token after the other: the order that the header promises, to the bit.
+// The reference adds in fp32, one token after the other: on the CPU the order that the header promises, to the bit. On
+// the GPU sums of pieces are added, the same in every run.
 TYPED_TEST(Embedding, BackwardAddsInIndexOrderForAnyThreads) {
   tests::Random random;
   const int64_t C = 300;
@@ -123,19 +124,109 @@ TYPED_TEST(Embedding, BackwardAddsInIndexOrderForAnyThreads) {
   for (const int count : {1, 2, 3}) {
     const tests::Threads threads(count);
     Case<TypeParam> run = given;
-    Stream stream(Device::cpu);
-    embedding_backward(stream, run.backward());
+    Stream stream(tests::device());
+    embedding_backward(stream, run.backward(), tests::scratch());
+    if (count == 1) {
+      first_positions = run.dposition_table;
+      EXPECT_LE(relative_error(run.dtoken_table, to_double(expected)), kStorageTolerance<float>);
+      if (tests::device() == Device::cuda) expected = run.dtoken_table;
+    }
     EXPECT_TRUE(same_bits(run.dtoken_table, expected)) << count << " threads";
-    if (count == 1) first_positions = run.dposition_table;
     EXPECT_TRUE(same_bits(run.dposition_table, first_positions)) << count << " threads";
   }
+}
+
+// Four rows an id, so that on the GPU no sum crosses a piece: both devices add one row after the other, to the bit,
+// wherever the four stand.
+TYPED_TEST(Embedding, RowsOfRareIdsAddInIndexOrder) {
+  tests::Random random;
+  const int64_t N = 2400;
+  for (const int64_t C : {5, 16}) {
+    Case<TypeParam> given(random, N, C, false, N / 4);
+    for (int64_t i = 0; i < N; ++i) given.tokens[i] = static_cast<int32_t>(i / 4);
+    std::ranges::shuffle(given.tokens.values, random.engine());
+    Tensor<float> expected = given.dtoken_table;
+    for (int64_t i = 0; i < N * C; ++i) expected[given.tokens[i / C] * C + i % C] += given.dy[i];
+    Stream stream(tests::device());
+    embedding_backward(stream, given.backward(), tests::scratch());
+    EXPECT_TRUE(same_bits(given.dtoken_table, expected)) << "C " << C;
+  }
+}
+
+// The GPU sorts ids in tiles of 2,048, 8 bits a pass, and sums runs of one id in pieces of 32 rows.
+TYPED_TEST(Embedding, SizesAroundPiecesAndTilesMatchFloat64) {
+  tests::Random random;
+  for (const int64_t N : {31, 32, 33, 63, 65, 256, 2047, 2048, 2049, 4100}) {
+    SCOPED_TRACE(testing::Message() << "N " << N);
+    expect_matches_float64(Case<TypeParam>(random, N, 8, true, N / 3 + 1));
+  }
+}
+
+TYPED_TEST(Embedding, EveryByteOfAnIdCounts) {
+  tests::Random random;
+  for (const int64_t V : {1, 2, 256, 257, 65536, 65537, 200000}) {
+    SCOPED_TRACE(testing::Message() << "V " << V);
+    Case<TypeParam> given(random, 70, 3, false, V);
+    given.tokens[0] = static_cast<int32_t>(V - 1);
+    given.tokens[1] = 0;
+    given.tokens[69] = static_cast<int32_t>(V - 1);
+    // Ids that differ in one byte only.
+    for (int64_t i = 2; i < 10; ++i) given.tokens[i] = static_cast<int32_t>((int64_t{1} << (2 * i)) % V);
+    expect_matches_float64(given);
+  }
+}
+
+// One id in nearly every row: its run is 282 pieces on the GPU, others stand before, in the midst and behind.
+TYPED_TEST(Embedding, AFrequentIdMatchesFloat64) {
+  tests::Random random;
+  for (const int64_t C : {3, 8}) {
+    Case<TypeParam> given(random, 9001, C, true);
+    for (int64_t i = 0; i < 9001; ++i) {
+      if (i % 1000 != 17) given.tokens[i] = 6;
+    }
+    expect_matches_float64(given);
+  }
+}
+
+TYPED_TEST(Embedding, RowsBeyondAStripOfColumnsMatchFloat64) {
+  tests::Random random;
+  for (const int64_t C : {1023, 1032, 2056}) {
+    SCOPED_TRACE(testing::Message() << "C " << C);
+    expect_matches_float64(Case<TypeParam>(random, 40, C, true, 2));
+  }
+}
+
+// Rows that are not aligned for vector accesses are added in the same order.
+TYPED_TEST(Embedding, MisalignedRowsGiveTheSameBits) {
+  tests::Random random;
+  const int64_t N = 150;
+  const int64_t C = 24;
+  Case<TypeParam> aligned(random, N, C, true);
+  Case<TypeParam> shifted = aligned;
+  Tensor<TypeParam> dy({N * C + 1});
+  Tensor<TypeParam> y = poisoned<TypeParam>({N * C + 1});
+  std::ranges::copy(aligned.dy.values, dy.values.begin() + 1);
+  EmbeddingForward forward = shifted.forward();
+  forward.y = y.view().range(1, {N, C});
+  EmbeddingBackward backward = shifted.backward();
+  backward.dy = dy.view().range(1, {N, C});
+  Stream stream(tests::device());
+  embedding_forward(stream, aligned.forward());
+  embedding_backward(stream, aligned.backward(), tests::scratch());
+  embedding_forward(stream, forward);
+  embedding_backward(stream, backward, tests::scratch());
+  EXPECT_TRUE(std::isnan(static_cast<float>(y[0])));
+  std::copy_n(y.values.begin() + 1, N * C, shifted.y.values.begin());
+  EXPECT_TRUE(same_bits(shifted.y, aligned.y));
+  EXPECT_TRUE(same_bits(shifted.dtoken_table, aligned.dtoken_table));
+  EXPECT_TRUE(same_bits(shifted.dposition_table, aligned.dposition_table));
 }
 
 TYPED_TEST(Embedding, ForwardIsTheSameForAnyThreads) {
   tests::Random random;
   Case<TypeParam> one_thread(random, 50, 33, true);
   Case<TypeParam> two_threads = one_thread;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   {
     const tests::Threads threads(1);
     embedding_forward(stream, one_thread.forward());
@@ -150,9 +241,9 @@ TYPED_TEST(Embedding, NotFiniteInputsShow) {
   Case<TypeParam> given(random, 9, 17, true);
   given.token_table[given.tokens[4] * 17 + 3] = NAN;
   given.dy[4 * 17 + 3] = INFINITY;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   embedding_forward(stream, given.forward());
-  embedding_backward(stream, given.backward());
+  embedding_backward(stream, given.backward(), tests::scratch());
   EXPECT_TRUE(std::isnan(given.y[4 * 17 + 3]));
   EXPECT_FALSE(std::isfinite(given.dtoken_table[given.tokens[4] * 17 + 3]));
   EXPECT_FALSE(std::isfinite(given.dposition_table[given.positions[4] * 17 + 3]));
@@ -165,11 +256,11 @@ TYPED_TEST(Embedding, DryCostsWhatCpuCosts) {
   const int64_t N = 9;
   const int64_t C = 17;
   for (const bool with_positions : {false, true}) {
-    Stream cpu(Device::cpu);
+    Stream cpu(tests::device());
     Stream dry(Device::dry);
     Case<TypeParam> given(random, N, C, with_positions);
     embedding_forward(cpu, given.forward());
-    embedding_backward(cpu, given.backward());
+    embedding_backward(cpu, given.backward(), tests::scratch());
     const View ids = tests::dry_view({N}, DType::i32);
     const View rows = tests::dry_view({N, C}, kStorage);
     embedding_forward(dry, {.tokens = ids,
@@ -177,11 +268,13 @@ TYPED_TEST(Embedding, DryCostsWhatCpuCosts) {
                             .token_table = tests::dry_view({11, C}, kStorage),
                             .position_table = with_positions ? tests::dry_view({5, C}, kStorage) : View(),
                             .y = rows});
-    embedding_backward(dry, {.tokens = ids,
-                             .positions = ids,
-                             .dy = rows,
-                             .dtoken_table = tests::dry_view({11, C}),
-                             .dposition_table = with_positions ? tests::dry_view({5, C}) : View()});
+    embedding_backward(dry,
+                       {.tokens = ids,
+                        .positions = ids,
+                        .dy = rows,
+                        .dtoken_table = tests::dry_view({11, C}),
+                        .dposition_table = with_positions ? tests::dry_view({5, C}) : View()},
+                       tests::scratch());
     const int64_t t = with_positions ? 2 : 1;
     tests::expect_cost(cpu, dry,
                        {.op = "embedding_forward",
@@ -195,7 +288,7 @@ TYPED_TEST(Embedding, DryCostsWhatCpuCosts) {
 TEST(EmbeddingOperands, WrongOnesAreNamed) {
   tests::Random random;
   Case<float> given(random, 9, 17, true);
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   EmbeddingForward forward = given.forward();
   forward.position_table = given.position_table.view().reshaped({17, 5});
   EXPECT_EQ(tests::error_message([&] { embedding_forward(stream, forward); }),
@@ -206,12 +299,12 @@ TEST(EmbeddingOperands, WrongOnesAreNamed) {
             "embedding_forward: positions is (8) i32, expected (9) i32");
   EmbeddingBackward backward = given.backward();
   backward.dy = given.dy.view().rows(0, 8);
-  EXPECT_EQ(tests::error_message([&] { embedding_backward(stream, backward); }),
+  EXPECT_EQ(tests::error_message([&] { embedding_backward(stream, backward, tests::scratch()); }),
             "embedding_backward: dy is (8, 17) fp32, expected (9, 17) fp32");
   Tensor<int64_t> wide({9});
   backward = given.backward();
   backward.tokens = wide.view();
-  EXPECT_EQ(tests::error_message([&] { embedding_backward(stream, backward); }),
+  EXPECT_EQ(tests::error_message([&] { embedding_backward(stream, backward, tests::scratch()); }),
             "embedding_backward: tokens is (9) i64, expected (9) i32");
   // Tables are of one storage with y; their gradients are fp32 always.
   Tensor<bf16> narrow({17, 17});
@@ -225,7 +318,7 @@ TEST(EmbeddingOperands, WrongOnesAreNamed) {
             "embedding_forward: position_table is (5, 17) fp32, expected (5, 17) bf16");
   backward = given.backward();
   backward.dtoken_table = narrow.view();
-  EXPECT_EQ(tests::error_message([&] { embedding_backward(stream, backward); }),
+  EXPECT_EQ(tests::error_message([&] { embedding_backward(stream, backward, tests::scratch()); }),
             "embedding_backward: dtoken_table is (17, 17) bf16, expected (17, 17) fp32");
 }
 

@@ -43,8 +43,8 @@ struct Case {
 
   /// The three ops alone; logits become the gradient.
   void run() {
-    Stream stream(Device::cpu);
-    Arena scratch = Arena::host("scratch", 0);  // alone it takes nothing
+    Stream stream(tests::device());
+    Arena scratch = tests::shared_arena("scratch", 0);  // alone it takes nothing
     const std::unique_ptr<Communicator> alone = solo_communicator();
     loss_partials(stream, logits.view(), targets.view(), 0, partials.view());
     loss_combine(stream, *alone, targets.view(), partials.view(), totals.view(), scratch);
@@ -89,6 +89,27 @@ TYPED_TEST(Loss, MatchesFloat64) {
     Case<TypeParam> given(random, N, V);
     expect_matches(given);
   }
+}
+
+// Around vectors of 16 bytes, warps, blocks and the rows that a thread of the GPU has under way; where V is odd each row is
+// aligned differently. Targets lie at both ends of a row, where single elements are.
+TYPED_TEST(Loss, SizesAroundVectorsAndBlocksMatchFloat64) {
+  tests::Random random;
+  for (const int64_t V : {1, 2, 3, 4, 8, 9, 15, 17, 31, 33, 129, 255, 257, 1025, 2047, 4099, 8191, 8201, 10247}) {
+    SCOPED_TRACE(testing::Message() << "V " << V);
+    Case<TypeParam> given(random, 9, V);
+    for (int64_t i = 0; i < 8; ++i) {
+      given.targets[i] = static_cast<int32_t>(i % 2 == 0 ? std::min(i, V - 1) : std::max(int64_t{0}, V - i));
+    }
+    expect_matches(given);
+  }
+}
+
+TYPED_TEST(Loss, ManyTokensMatchFloat64) {
+  tests::Random random;
+  Case<TypeParam> given(random, 2500, 5);
+  given.targets[2400] = -1;
+  expect_matches(given);
 }
 
 TYPED_TEST(Loss, IgnoredTargetsCountForNothing) {
@@ -156,7 +177,7 @@ TYPED_TEST(Loss, GradientOfASurePredictionIsNotRoundedAway) {
   logits[0] = 8.0f;
   Tensor<int32_t> targets({1});
   Tensor<float> partials = poisoned({1, 3});
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   loss_partials(stream, logits.view(), targets.view(), 0, partials.view());
   loss_gradient(stream, partials.view(), targets.view(), 0, logits.view());
   const double other = 1 / (1 + std::exp(8.0));
@@ -204,7 +225,7 @@ struct RankCase {
   }
   void run(Stream& stream, Communicator& group, const Case<T>& whole) {
     const ConstView targets = whole.targets.view();
-    Arena scratch = Arena::host("scratch", 1 << 20);
+    Arena scratch = tests::shared_arena("scratch", 1 << 20);
     loss_partials(stream, logits.view(), targets, begin, partials.view());
     loss_combine(stream, group, targets, partials.view(), totals.view(), scratch);
     loss_gradient(stream, partials.view(), targets, begin, logits.view());
@@ -219,7 +240,7 @@ void expect_split_matches(const Case<T>& whole, int size) {
   std::vector<RankCase<T>> ranks;
   for (int rank = 0; rank < size; ++rank) ranks.emplace_back(whole, rank, size);
   run_local_ranks(size, [&](Communicator& group) {
-    Stream stream(Device::cpu);
+    Stream stream(tests::device());
     ranks[static_cast<size_t>(group.rank())].run(stream, group, whole);
   });
   Tensor<T> gradient = poisoned<T>(whole.logits.shape);
@@ -257,12 +278,13 @@ TYPED_TEST(Loss, ARankWhoseEntriesAreAllMaskedAddsNothing) {
 }
 
 TYPED_TEST(Loss, DryGroupCostsWhatLocalRanksCost) {
+  if (tests::device() != Device::cpu) GTEST_SKIP() << "ranks that are threads do not share a GPU";
   tests::Random random;
   const Case<TypeParam> whole(random, 5, 12);
   std::vector<RankCase<TypeParam>> ranks(3, RankCase<TypeParam>(whole, 0, 3));
   run_local_ranks(3, [&](Communicator& group) {
     RankCase<TypeParam>& rank = ranks[static_cast<size_t>(group.rank())];
-    Stream cpu(Device::cpu);
+    Stream cpu(tests::device());
     rank.run(cpu, group, whole);
     Stream dry(Device::dry);
     Arena scratch = Arena::dry("scratch");
@@ -279,12 +301,13 @@ TYPED_TEST(Loss, DryGroupCostsWhatLocalRanksCost) {
 
 // A profile that left out the gathering would not add up to the step.
 TEST(LossCombine, ItsTimeHoldsTheWaitForTheOtherRanks) {
+  if (tests::device() != Device::cpu) GTEST_SKIP() << "ranks that are threads do not share a GPU";
   constexpr auto kLate = std::chrono::milliseconds(50);
   run_local_ranks(2, [&](Communicator& group) {
-    Stream stream(Device::cpu);
+    Stream stream(tests::device());
     OpProfile profile;
     stream.profile_into(&profile);
-    Arena scratch = Arena::host("scratch", 1 << 10);
+    Arena scratch = tests::shared_arena("scratch", 1 << 10);
     const Tensor<int32_t> targets({5});
     Tensor<float> partials({5, 3});
     Tensor<double> totals({2});
@@ -321,7 +344,7 @@ TYPED_TEST(Loss, DryCostsWhatCpuCosts) {
   const int64_t N = 3;
   const int64_t V = 11;
   Case<TypeParam> given(random, N, V);
-  Stream cpu(Device::cpu);
+  Stream cpu(tests::device());
   Stream dry(Device::dry);
   Arena scratch = Arena::dry("scratch");
   const std::unique_ptr<Communicator> alone = solo_communicator();
@@ -341,7 +364,7 @@ TYPED_TEST(Loss, DryCostsWhatCpuCosts) {
 TEST(LossOperands, WrongOnesAreNamed) {
   tests::Random random;
   Case<float> given(random, 3, 11);
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   Arena scratch = Arena::dry("scratch");
   const std::unique_ptr<Communicator> alone = solo_communicator();
   const View logits = given.logits.view();
@@ -366,6 +389,40 @@ TEST(LossOperands, WrongOnesAreNamed) {
               loss_partials(stream, tests::dry_view({3, 11}, DType::i32), targets, 0, partials);
             }),
             "loss_partials: logits is (3, 11) i32, expected fp32 or bf16");
+}
+
+TYPED_TEST(Loss, PaddingCountsForNothing) {
+  using T = TypeParam;
+  tests::Random random;
+  Stream stream(tests::device());
+  constexpr int64_t kV = 37;
+  for (const int64_t columns : {kV, kV + 1, int64_t{64}, int64_t{200}}) {
+    constexpr int64_t N = 9;
+    Tensor<T> wide = random.normals<T>({N, columns}, 3);
+    Tensor<T> narrow({N, kV});
+    for (int64_t i = 0; i < N; ++i) {
+      for (int64_t v = 0; v < kV; ++v) narrow[i * kV + v] = wide[i * columns + v];
+    }
+    const Tensor<int32_t> targets = random.integers({N}, kV);
+    Tensor<float> wide_partials = poisoned({N, 3});
+    Tensor<float> narrow_partials = poisoned({N, 3});
+    mask_padding(stream, kV, wide.view());
+    loss_partials(stream, wide.view(), targets.view(), 0, wide_partials.view());
+    loss_gradient(stream, wide_partials.view(), targets.view(), 0, wide.view());
+    loss_partials(stream, narrow.view(), targets.view(), 0, narrow_partials.view());
+    loss_gradient(stream, narrow_partials.view(), targets.view(), 0, narrow.view());
+    EXPECT_LE(tests::relative_error(wide_partials, to_double(narrow_partials)), 1e-6)
+        << columns;  // sums in other blocks
+    for (int64_t i = 0; i < N; ++i) {
+      for (int64_t v = 0; v < columns; ++v) {
+        const float expected = v < kV ? float{narrow[i * kV + v]} : 0.0f;
+        ASSERT_NEAR(float{wide[i * columns + v]}, expected, tests::kStorageTolerance<T>) << i << ", " << v;
+      }
+    }
+  }
+  Tensor<T> logits({2, 5});
+  EXPECT_EQ(tests::error_message([&] { mask_padding(stream, 6, logits.view()); }),
+            "mask_padding: V is 6, expected 1 to 5");
 }
 
 }  // namespace
