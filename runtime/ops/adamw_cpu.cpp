@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/ops/update_scale_function.h"
 #include "runtime/simd.h"
 
 namespace trireme::runtime::cpu {
 namespace {
 
-/// What is equal for all elements. The bias corrections are taken in fp64: 1 - beta^t cancels in the first steps.
+/// What is equal for all elements.
 struct Factors {
   float gradient_scale;
   float beta1;
@@ -53,35 +54,52 @@ TRIREME_SIMD void update(const Factors& f, const Range& range) {
   }
 }
 
-float correction(float beta, int64_t update_count) {
-  return static_cast<float>(1 / (1 - std::pow(static_cast<double>(beta), static_cast<double>(update_count))));
-}
-
-}  // namespace
-
-void adamw_update(const AdamWStep& step, const AdamWViews& views) {
-  const Factors factors{.gradient_scale = step.gradient_scale,
-                        .beta1 = step.beta1,
-                        .beta2 = step.beta2,
-                        .learning_rate = step.learning_rate,
-                        .weight_decay = step.weight_decay,
-                        .epsilon = step.epsilon,
-                        .m_correction = correction(step.beta1, step.update),
-                        .v_correction = correction(step.beta2, step.update)};
-  // Fixed blocks: a page of each of the four tensors at a time, independent of the thread count.
+/// [begin, end) in fixed blocks: a page of each of the four tensors at a time, independent of the thread count.
+void update_part(const Factors& factors, const AdamWViews& views, int64_t begin_of_part, int64_t end) {
   constexpr int64_t kBlock = 4096;
-  const int64_t n = views.parameter.shape[0];
   bf16* compute = views.compute.absent() ? nullptr : views.compute.as<bf16>();
   const auto update_range = compute != nullptr ? update<true> : update<false>;
 #pragma omp parallel for schedule(static)
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
+  for (int64_t begin = begin_of_part; begin < end; begin += kBlock) {
     update_range(factors, {.parameter = views.parameter.as<float>() + begin,
                            .gradient = views.gradient.as<float>() + begin,
                            .m = views.m.as<float>() + begin,
                            .v = views.v.as<float>() + begin,
                            .compute = compute != nullptr ? compute + begin : nullptr,
-                           .n = std::min(kBlock, n - begin)});
+                           .n = std::min(kBlock, end - begin)});
   }
+}
+
+}  // namespace
+
+void update_scale(double clip_grad_norm, ConstView totals, View scale) {
+  *scale.as<float>() = scale_of_update(clip_grad_norm, totals.as<double>());
+}
+
+void adamw_update(const AdamWConstants& constants, const AdamWViews& views) {
+  const float* schedule = views.schedule.as<float>();
+  const int64_t n = views.parameter.shape[0];
+  if (schedule[3] == 0) {
+    std::fill_n(views.gradient.as<float>(), n, 0.0f);
+    return;
+  }
+  const Factors undecayed{.gradient_scale = schedule[3],
+                          .beta1 = constants.beta1,
+                          .beta2 = constants.beta2,
+                          .learning_rate = schedule[0],
+                          .weight_decay = 0,
+                          .epsilon = constants.epsilon,
+                          .m_correction = schedule[1],
+                          .v_correction = schedule[2]};
+  Factors decayed = undecayed;
+  decayed.weight_decay = constants.weight_decay;
+  int64_t done = 0;
+  for (const ElementRange& range : constants.undecayed) {
+    update_part(decayed, views, done, range.begin);
+    update_part(undecayed, views, range.begin, range.end);
+    done = range.end;
+  }
+  update_part(decayed, views, done, n);
 }
 
 }  // namespace trireme::runtime::cpu

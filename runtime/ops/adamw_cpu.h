@@ -5,6 +5,7 @@
 
 namespace trireme::runtime::cpu {
 
-void adamw_update(const AdamWStep& step, const AdamWViews& views);
+void update_scale(double clip_grad_norm, ConstView totals, View scale);
+void adamw_update(const AdamWConstants& constants, const AdamWViews& views);
 
 }  // namespace trireme::runtime::cpu

@@ -5,6 +5,7 @@
 #include "runtime/error.h"
 #include "runtime/ops/check.h"
 #include "runtime/ops/dropout_cpu.h"
+#include "runtime/ops/dropout_cuda.h"
 
 namespace trireme::runtime {
 
@@ -24,6 +25,9 @@ void dropout(Stream& stream, const DropoutSite& site, ConstView samples, ConstVi
   switch (stream.device()) {
     case Device::cpu:
       cpu::dropout(site, samples, x, y);
+      break;
+    case Device::cuda:
+      cuda::dropout(stream.queue(), site, samples, x, y);
       break;
     case Device::dry:
       break;

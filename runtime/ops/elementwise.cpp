@@ -5,7 +5,9 @@
 
 #include "runtime/error.h"
 #include "runtime/ops/check.h"
+#include "runtime/ops/cuda_scratch.h"
 #include "runtime/ops/elementwise_cpu.h"
+#include "runtime/ops/elementwise_cuda.h"
 
 namespace trireme::runtime {
 namespace {
@@ -26,6 +28,9 @@ void cast(Stream& stream, ConstView x, View y) {
     case Device::cpu:
       cpu::cast(x, y);
       break;
+    case Device::cuda:
+      cuda::cast(stream.queue(), x, y);
+      break;
     case Device::dry:
       break;
   }
@@ -37,6 +42,9 @@ void fill(Stream& stream, View y, double value) {
   switch (stream.device()) {
     case Device::cpu:
       cpu::fill(y, value);
+      break;
+    case Device::cuda:
+      cuda::fill(stream.queue(), y, value);
       break;
     case Device::dry:
       break;
@@ -53,19 +61,27 @@ void add(Stream& stream, ConstView a, ConstView b, View y) {
     case Device::cpu:
       cpu::add(a, b, y);
       break;
+    case Device::cuda:
+      cuda::add(stream.queue(), a, b, y);
+      break;
     case Device::dry:
       break;
   }
 }
 
-void add_sum_of_squares(Stream& stream, ConstView x, View total) {
+void add_sum_of_squares(Stream& stream, ConstView x, View total, Arena& scratch) {
   check_operand("add_sum_of_squares", "x", x, DType::fp32, x.shape);
   check_operand("add_sum_of_squares", "total", total, DType::fp64, {1});
   const int64_t n = x.elements();
+  const ArenaFrame frame(scratch);
+  const View sums = cuda_scratch(stream, scratch, DType::fp64, cuda::add_sum_of_squares_scratch(n));
   const OpScope scope = stream.dispatch({.op = "add_sum_of_squares", .flops = 2 * n, .bytes = 4 * n + 16});
   switch (stream.device()) {
     case Device::cpu:
       cpu::add_sum_of_squares(x, total);
+      break;
+    case Device::cuda:
+      cuda::add_sum_of_squares(stream.queue(), x, total, sums);
       break;
     case Device::dry:
       break;
@@ -83,6 +99,9 @@ void fill_normal(Stream& stream, const NormalSource& source, int64_t begin, View
     case Device::cpu:
       cpu::fill_normal(source, begin, y);
       break;
+    case Device::cuda:
+      cuda::fill_normal(stream.queue(), source, begin, y);
+      break;
     case Device::dry:
       break;
   }
@@ -94,6 +113,9 @@ void read_scalars(Stream& stream, ConstView values, std::span<double> host) {
   switch (stream.device()) {
     case Device::cpu:
       std::copy_n(values.as<double>(), host.size(), host.begin());
+      break;
+    case Device::cuda:
+      cuda::copy_to_host(stream.queue(), values.data, std::as_writable_bytes(host));
       break;
     case Device::dry:
       std::ranges::fill(host, 1.0);
@@ -108,6 +130,9 @@ void copy_from_host(Stream& stream, std::span<const std::byte> host, View view) 
     case Device::cpu:
       std::ranges::copy(host, static_cast<std::byte*>(view.data));
       break;
+    case Device::cuda:
+      cuda::copy_to_device(stream.queue(), host, view.data);
+      break;
     case Device::dry:
       break;
   }
@@ -119,6 +144,9 @@ void copy_to_host(Stream& stream, ConstView view, std::span<std::byte> host) {
   switch (stream.device()) {
     case Device::cpu:
       std::copy_n(static_cast<const std::byte*>(view.data), host.size(), host.begin());
+      break;
+    case Device::cuda:
+      cuda::copy_to_host(stream.queue(), view.data, host);
       break;
     case Device::dry:
       break;

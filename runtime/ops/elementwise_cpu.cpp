@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <numeric>
 
 #include "runtime/ops/check.h"
 #include "runtime/ops/philox_lanes.h"
@@ -101,7 +102,8 @@ void add(ConstView a, ConstView b, View y) {
 }
 
 void add_sum_of_squares(ConstView x, View total) {
-  constexpr int64_t kSums = 4096;  // kept on the stack: nothing allocates in a step
+  constexpr int64_t kGroup = 64;          // blocks whose sums are added first: on a GPU by a thread each
+  constexpr int64_t kSums = 64 * kGroup;  // kept on the stack: nothing allocates in a step
   double sums[kSums];
   const int64_t n = x.elements();
   const float* values = x.as<float>();
@@ -112,7 +114,11 @@ void add_sum_of_squares(ConstView x, View total) {
     for (int64_t begin = part; begin < part_end; begin += kBlock) {
       sums[(begin - part) / kBlock] = sum_of_squares(values + begin, std::min(kBlock, part_end - begin));
     }
-    for (int64_t begin = part; begin < part_end; begin += kBlock) *result += sums[(begin - part) / kBlock];
+    for (int64_t begin = part; begin < part_end; begin += kGroup * kBlock) {
+      const int64_t first = (begin - part) / kBlock;
+      const int64_t count = std::min(kGroup, (part_end - begin + kBlock - 1) / kBlock);
+      *result += std::accumulate(sums + first, sums + first + count, 0.0);
+    }
   }
 }
 

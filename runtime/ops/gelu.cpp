@@ -2,6 +2,7 @@
 
 #include "runtime/ops/check.h"
 #include "runtime/ops/gelu_cpu.h"
+#include "runtime/ops/gelu_cuda.h"
 
 namespace trireme::runtime {
 
@@ -13,6 +14,9 @@ void gelu_forward(Stream& stream, ConstView x, View y) {
   switch (stream.device()) {
     case Device::cpu:
       cpu::gelu_forward(x, y);
+      break;
+    case Device::cuda:
+      cuda::gelu_forward(stream.queue(), x, y);
       break;
     case Device::dry:
       break;
@@ -29,6 +33,9 @@ void gelu_backward(Stream& stream, ConstView x, ConstView dy, View dx) {
   switch (stream.device()) {
     case Device::cpu:
       cpu::gelu_backward(x, dy, dx);
+      break;
+    case Device::cuda:
+      cuda::gelu_backward(stream.queue(), x, dy, dx);
       break;
     case Device::dry:
       break;

@@ -6,6 +6,7 @@
 #include "runtime/error.h"
 #include "runtime/ops/check.h"
 #include "runtime/ops/positions_cpu.h"
+#include "runtime/ops/positions_cuda.h"
 
 namespace trireme::runtime {
 
@@ -19,6 +20,9 @@ void fill_positions(Stream& stream, int64_t first, int64_t T, View positions) {
   switch (stream.device()) {
     case Device::cpu:
       cpu::fill_positions(first, T, positions);
+      break;
+    case Device::cuda:
+      cuda::fill_positions(stream.queue(), first, T, positions);
       break;
     case Device::dry:
       break;

@@ -5,6 +5,7 @@
 #include "runtime/error.h"
 #include "runtime/ops/check.h"
 #include "runtime/ops/rope_cpu.h"
+#include "runtime/ops/rope_cuda.h"
 
 namespace trireme::runtime {
 namespace {
@@ -30,6 +31,9 @@ void fill_rope_table(Stream& stream, double theta, View table) {
     case Device::cpu:
       cpu::fill_rope_table(theta, table);
       break;
+    case Device::cuda:
+      cuda::fill_rope_table(stream.queue(), theta, table);
+      break;
     case Device::dry:
       break;
   }
@@ -51,6 +55,9 @@ void rope(Stream& stream, const AttentionShape& shape, const Rope& args) {
   switch (stream.device()) {
     case Device::cpu:
       cpu::rope(shape, args);
+      break;
+    case Device::cuda:
+      cuda::rope(stream.queue(), shape, args);
       break;
     case Device::dry:
       break;

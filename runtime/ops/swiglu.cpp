@@ -2,6 +2,7 @@
 
 #include "runtime/ops/check.h"
 #include "runtime/ops/swiglu_cpu.h"
+#include "runtime/ops/swiglu_cuda.h"
 
 namespace trireme::runtime {
 
@@ -18,6 +19,9 @@ void swiglu_forward(Stream& stream, ConstView x, View y) {
   switch (stream.device()) {
     case Device::cpu:
       cpu::swiglu_forward(x, y);
+      break;
+    case Device::cuda:
+      cuda::swiglu_forward(stream.queue(), x, y);
       break;
     case Device::dry:
       break;
@@ -38,6 +42,9 @@ void swiglu_backward(Stream& stream, ConstView x, ConstView dy, View dx) {
   switch (stream.device()) {
     case Device::cpu:
       cpu::swiglu_backward(x, dy, dx);
+      break;
+    case Device::cuda:
+      cuda::swiglu_backward(stream.queue(), x, dy, dx);
       break;
     case Device::dry:
       break;

@@ -42,7 +42,7 @@ struct Case {
     for (int64_t& sample : samples.values) sample = random.below(int64_t{1} << 48);
   }
   void run() {
-    Stream stream(Device::cpu);
+    Stream stream(tests::device());
     dropout(stream, site, samples.view(), x.view(), y.view());
   }
 };
@@ -73,7 +73,7 @@ TYPED_TEST(Dropout, InPlaceAndSplitBySequenceGiveTheSame) {
   Case<TypeParam> given(random, {4, 3, 70}, 0.5f);
   given.run();
   Case<TypeParam> again = given;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   for (int64_t b = 0; b < 4; ++b) {
     dropout(stream, again.site, again.samples.view().rows(b, 1), again.x.view().rows(b, 1), again.x.view().rows(b, 1));
   }
@@ -151,7 +151,7 @@ TYPED_TEST(Dropout, DryCostsWhatCpuCosts) {
   tests::Random random;
   for (const float probability : {0.0f, 0.5f}) {
     Case<TypeParam> given(random, {2, 3, 7}, probability);
-    Stream cpu(Device::cpu);
+    Stream cpu(tests::device());
     Stream dry(Device::dry);
     dropout(cpu, given.site, given.samples.view(), given.x.view(), given.y.view());
     const View view = tests::dry_view({2, 3, 7}, dtype_of<TypeParam>);
@@ -164,7 +164,7 @@ TYPED_TEST(Dropout, DryCostsWhatCpuCosts) {
 TEST(DropoutOperands, WrongOnesAreNamed) {
   tests::Random random;
   Case<float> given(random, {2, 3, 7}, 0.5f);
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   const auto message = [&](const DropoutSite& site, ConstView samples, ConstView x) {
     return tests::error_message([&] { dropout(stream, site, samples, x, given.y.view()); });
   };

@@ -55,7 +55,7 @@ TEST(FastExp, ExtremesAreZeroBoundedOrNaN) {
 
 TYPED_TEST(Gelu, ForwardAndBackwardMatchFloat64) {
   Random random;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   // Not one value alone: gelu and its slope have zeros, where no relative error is small.
   for (const int64_t count : {int64_t{7}, int64_t{15}, int64_t{1000}, int64_t{30011}}) {
     const Tensor<TypeParam> x = random.normals<TypeParam>({count}, 3);
@@ -76,7 +76,7 @@ TYPED_TEST(Gelu, ForwardAndBackwardMatchFloat64) {
 }
 
 TYPED_TEST(Gelu, EveryValueIsAccurate) {
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   const Tensor<TypeParam> x = values_in<TypeParam>(-9.0f, 9.0f, 20011);
   Tensor<TypeParam> y = poisoned<TypeParam>(x.shape);
   gelu_forward(stream, x.view(), y.view());
@@ -103,7 +103,7 @@ TEST(GeluReference, DerivativeIsTheSlope) {
 }
 
 TYPED_TEST(Gelu, ExtremeInputsHaveTheirLimits) {
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   constexpr bool kHalf = std::is_same_v<TypeParam, bf16>;
   constexpr float kMax = kHalf ? 0x1.fep127f : std::numeric_limits<float>::max();
   constexpr float kTiny = kHalf ? 0x1p-133f : std::numeric_limits<float>::denorm_min();
@@ -127,7 +127,7 @@ TYPED_TEST(Gelu, ExtremeInputsHaveTheirLimits) {
 
 TYPED_TEST(Gelu, InPlaceAndThreadsDoNotChangeABit) {
   Random random;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   const Tensor<TypeParam> x = random.normals<TypeParam>({3, 9973}, 2);
   const Tensor<TypeParam> dy = random.normals<TypeParam>({3, 9973});
   std::vector<Tensor<TypeParam>> outputs;
@@ -151,7 +151,7 @@ TYPED_TEST(Gelu, InPlaceAndThreadsDoNotChangeABit) {
 }
 
 TYPED_TEST(Gelu, DryStreamStatesTheSameCost) {
-  Stream cpu(Device::cpu);
+  Stream cpu(tests::device());
   Stream dry(Device::dry);
   Tensor<TypeParam> x({4, 10});
   gelu_forward(cpu, x.view(), x.view());

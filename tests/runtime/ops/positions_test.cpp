@@ -15,7 +15,7 @@ TEST(FillPositions, CountsInEachSequence) {
        {std::tuple<int64_t, int64_t, int64_t>{0, 1, 1}, {0, 3, 5}, {7, 1, 4}, {7, 2, 1}, {0, 0, 3}}) {
     SCOPED_TRACE(testing::Message() << "first " << first << ", B " << B << ", T " << T);
     Tensor<int32_t> positions({B * T}, -77);
-    Stream cpu(Device::cpu);
+    Stream cpu(tests::device());
     fill_positions(cpu, first, T, positions.view());
     for (int64_t b = 0; b < B; ++b) {
       for (int64_t t = 0; t < T; ++t) EXPECT_EQ(positions[b * T + t], first + t);
@@ -27,7 +27,7 @@ TEST(FillPositions, CountsInEachSequence) {
 }
 
 TEST(FillPositions, RefusesWhatItCannotWrite) {
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   Tensor<int32_t> positions({6}, -77);
   EXPECT_THROW(fill_positions(stream, 0, 0, positions.view()), Error);
   EXPECT_THROW(fill_positions(stream, 0, -3, positions.view()), Error);

@@ -28,7 +28,7 @@ constexpr AttentionShape kShapes[] = {{.B = 2, .T = 5, .H = 4, .K = 2, .D = 40},
 
 Tensor<float> table_of(int64_t D, double theta = kTheta, int64_t positions = kPositions) {
   Tensor<float> table = poisoned({positions, D});
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   fill_rope_table(stream, theta, table.view());
   return table;
 }
@@ -47,7 +47,7 @@ struct Case {
         positions(random.integers({shape.B * shape.T}, kPositions)),
         qkv(random.normals<T>({shape.B * shape.T, (shape.H + 2 * shape.K) * shape.D})) {}
   void run(Rotation rotation = Rotation::forward) {
-    Stream stream(Device::cpu);
+    Stream stream(tests::device());
     rope(stream, shape,
          {.table = table.view(), .positions = positions.view(), .qkv = qkv.view(), .rotation = rotation});
   }
@@ -94,7 +94,7 @@ TYPED_TEST(RopeOp, IsTheHalfSplitFormOfHuggingFace) {
   const Tensor<int32_t> positions({1}, 1);
   Tensor<TypeParam> qkv({1, 12});
   for (int64_t i = 0; i < 12; ++i) qkv[i] = static_cast<float>(1 + i % 4);  // q, k and v are [1, 2, 3, 4]
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   rope(stream, {.B = 1, .T = 1, .H = 1, .K = 1, .D = 4},
        {.table = table.view(), .positions = positions.view(), .qkv = qkv.view()});
   const double turned[] = {-1.98411065, 1.95990067, 2.46237790, 4.01979967};
@@ -158,7 +158,7 @@ TYPED_TEST(RopeOp, RowsAloneAndThreadsGiveTheSameBits) {
   Case<TypeParam> rows = before;
   AttentionShape one_token = rows.shape;
   one_token.T = 1;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   for (int64_t t = 0; t < rows.shape.T; ++t) {
     rope(
         stream, one_token,
@@ -173,7 +173,7 @@ TYPED_TEST(RopeOp, DryCostsWhatCpuCosts) {
   Random random;
   Case<TypeParam> given(random, kShapes[0]);
   const auto [B, T, H, K, D] = given.shape;
-  Stream cpu(Device::cpu);
+  Stream cpu(tests::device());
   Stream dry(Device::dry);
   fill_rope_table(cpu, kTheta, given.table.view());
   fill_rope_table(dry, kTheta, tests::dry_view({kPositions, D}));

@@ -30,7 +30,7 @@ struct Case {
         y(poisoned<T>({N, F})),
         dx(poisoned<T>({N, 2 * F})) {}
   void run() {
-    Stream stream(Device::cpu);
+    Stream stream(tests::device());
     swiglu_forward(stream, x.view(), y.view());
     swiglu_backward(stream, x.view(), dy.view(), dx.view());
   }
@@ -60,7 +60,7 @@ TYPED_TEST(Swiglu, ForwardAndBackwardMatchFloat64) {
 
 TYPED_TEST(Swiglu, EveryValueIsAccurate) {
   constexpr int64_t kCount = 20011;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   Tensor<TypeParam> x({1, 2 * kCount}, 1.0f);
   for (int64_t i = 0; i < kCount; ++i) x[i] = -80.0f + 160.0f * static_cast<float>(i) / (kCount - 1);
   Tensor<TypeParam> y = poisoned<TypeParam>({1, kCount});
@@ -83,7 +83,7 @@ TEST(SwigluReference, DerivativeIsTheSlope) {
 TYPED_TEST(Swiglu, ExtremeGatesHaveTheirLimits) {
   constexpr float kHuge = 0x1p127f;  // a bf16 number
   constexpr int64_t kCount = 7;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   Tensor<TypeParam> x({1, 2 * kCount}, 1.0f);
   const float gates[kCount] = {kHuge, -kHuge, 100, -100, 1000, -1000, 0};
   std::copy_n(gates, kCount, x.values.begin());
@@ -120,7 +120,7 @@ TYPED_TEST(Swiglu, NotFiniteInputsShow) {
 
 TYPED_TEST(Swiglu, InPlaceAndThreadsDoNotChangeABit) {
   Random random;
-  Stream stream(Device::cpu);
+  Stream stream(tests::device());
   Case<TypeParam> alone(random, 13, 997);
   Case<TypeParam> given = alone;
   {
@@ -142,7 +142,7 @@ TYPED_TEST(Swiglu, DryCostsWhatCpuCosts) {
   constexpr int64_t s = sizeof(TypeParam);
   Random random;
   Case<TypeParam> given(random, 4, 10);
-  Stream cpu(Device::cpu);
+  Stream cpu(tests::device());
   Stream dry(Device::dry);
   swiglu_forward(cpu, given.x.view(), given.y.view());
   swiglu_backward(cpu, given.x.view(), given.dy.view(), given.dx.view());

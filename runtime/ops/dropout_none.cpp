@@ -1,0 +1,9 @@
+#include "runtime/ops/dropout_cuda.h"
+
+namespace trireme::runtime::cuda {
+
+void dropout(CudaQueue&, const DropoutSite&, ConstView, ConstView, View) {
+  built_without_cuda();
+}
+
+}  // namespace trireme::runtime::cuda
