@@ -1,6 +1,7 @@
-// How a model is computed, which changes its memory and speed: storage and recomputation. Not what it is.
+// How a model is computed, which changes its memory and speed: storage, recomputation and device. Not what it is.
 #pragma once
 
+#include "runtime/device.h"
 #include "runtime/dtype.h"
 
 namespace trireme::model {
@@ -17,6 +18,7 @@ struct Execution {
   /// Of activations and of the weights that layers read: fp32, or bf16 with fp32 master weights.
   runtime::DType storage = runtime::DType::fp32;
   Recompute recompute = Recompute::none;
+  runtime::Device device = runtime::Device::cpu;  ///< where the ops run, or for which a plan is made: cpu or cuda
 };
 
 }  // namespace trireme::model

@@ -30,6 +30,10 @@ class UnitBuilder {
     unit_.parameters.back().spec.fused_with_previous = yes;
     return *this;
   }
+  UnitBuilder& vocabulary_table() {
+    unit_.parameters.back().is_vocabulary_table = true;
+    return *this;
+  }
   UnitDefinition build() { return std::move(unit_); }
 
  private:
@@ -88,6 +92,25 @@ UnitDefinition define_layer(const ModelConfig& config, int64_t layer) {
   return unit.build();
 }
 
+/// Where parameters that do not decay lie, neighbours joined.
+std::vector<runtime::ElementRange> undecayed_ranges(const UnitDefinition& definition,
+                                                    const parallel::UnitLayout& layout) {
+  std::vector<runtime::ElementRange> ranges;
+  bool joins = false;
+  for (size_t i = 0; i < layout.parameters.size(); ++i) {
+    const parallel::PlacedParameter& parameter = layout.parameters[i];
+    if (definition.parameters[i].decays) {
+      joins = false;
+      continue;
+    }
+    const int64_t end = parameter.offset + parameter.spec.box.elements();
+    if (!joins) ranges.push_back({.begin = parameter.offset});
+    ranges.back().end = end;
+    joins = true;
+  }
+  return ranges;
+}
+
 /// The first 64 bits of the name's XXH3: the identity of a parameter in the random numbers.
 uint64_t name_hash(const std::string& name) {
   return runtime::xxh3_128(std::as_bytes(std::span(name))).low;
@@ -100,13 +123,13 @@ std::vector<UnitDefinition> define_units(const ModelConfig& config) {
   const int64_t C = config.width;
   std::vector<UnitDefinition> units;
   UnitBuilder embedding("embedding", config.initializer_range);
-  embedding.matrix("embed_tokens.weight", V, C);
+  embedding.matrix("embed_tokens.weight", V, C).vocabulary_table();
   if (config.position == PositionKind::learned) embedding.matrix("embed_positions.weight", config.positions, C);
   units.push_back(embedding.build());
   for (int64_t layer = 0; layer < config.layers; ++layer) units.push_back(define_layer(config, layer));
   UnitBuilder head("head", config.initializer_range);
   add_norm(head, config, "norm");
-  if (!config.tied_embeddings) head.matrix("lm_head.weight", V, C);
+  if (!config.tied_embeddings) head.matrix("lm_head.weight", V, C).vocabulary_table();
   units.push_back(head.build());
   return units;
 }
@@ -116,15 +139,27 @@ View Unit::part(const View& range, size_t index) const {
   return range.range(parameter.offset, runtime::Shape(std::span<const int64_t>(parameter.spec.box.size)));
 }
 
-std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purpose, DType storage,
+int64_t vocabulary_rows(int64_t V, runtime::Device device) {
+  // A row of bf16 logits of an odd width is aligned to 2 bytes: tensor cores want 16 and caches 128.
+  constexpr int64_t kGpuMultiple = 64;
+  return device == runtime::Device::cuda ? (V + kGpuMultiple - 1) / kGpuMultiple * kGpuMultiple : V;
+}
+
+std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purpose, const Execution& execution,
                              runtime::Arena& persistent) {
+  const int64_t V = config.vocabulary_size;
+  const int64_t table_padding = (vocabulary_rows(V, execution.device) - V) * config.width;
   std::vector<Unit> units;
   for (UnitDefinition& definition : define_units(config)) {
     std::vector<ParameterSpec> specs;
-    for (const ParameterDefinition& parameter : definition.parameters) specs.push_back(parameter.spec);
+    for (const ParameterDefinition& parameter : definition.parameters) {
+      specs.push_back(parameter.spec);
+      if (parameter.is_vocabulary_table) specs.back().padding = table_padding;
+    }
     Unit unit{.definition = definition, .layout = parallel::lay_out_unit(definition.name, specs, dp)};
+    unit.undecayed = undecayed_ranges(unit.definition, unit.layout);
     const runtime::Shape shape{unit.layout.elements};
-    unit.parameters = persistent.allocate(storage, shape);
+    unit.parameters = persistent.allocate(execution.storage, shape);
     unit.masters = unit.has_own_masters() ? persistent.allocate(DType::fp32, shape) : unit.parameters;
     if (purpose == Purpose::training) {
       unit.gradients = persistent.allocate(DType::fp32, shape);

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "model/config.h"
+#include "model/execution.h"
 #include "parallel/units.h"
 #include "runtime/arena.h"
+#include "runtime/ops/adamw.h"
 #include "runtime/stream.h"
 
 namespace trireme::model {
@@ -18,7 +20,8 @@ struct ParameterDefinition {
   parallel::ParameterSpec spec;
   double standard_deviation = 0;  ///< of the normal initial values; 0: all are `constant`
   double constant = 0;
-  bool decays = true;  ///< weight decay: matrices do, norms and biases do not
+  bool decays = true;                ///< weight decay: matrices do, norms and biases do not
+  bool is_vocabulary_table = false;  ///< a row an entry of the vocabulary; some devices want more rows
 };
 
 struct UnitDefinition {
@@ -35,6 +38,8 @@ std::vector<UnitDefinition> define_units(const ModelConfig& config);
 struct Unit {
   UnitDefinition definition;
   parallel::UnitLayout layout;
+  std::vector<runtime::ElementRange>
+      undecayed{};           ///< of the ranges: parameters without weight decay, neighbours joined
   runtime::View parameters;  ///< what layers read, in the storage of the run
   runtime::View masters;     ///< what is updated, saved and loaded; `parameters` itself when those are fp32
   runtime::View gradients;
@@ -48,8 +53,12 @@ struct Unit {
 
 enum class Purpose { inference, training };
 
+/// Rows of a table over the vocabulary in the memory of `device`, zeros from V on: as wide as its products like logits to
+/// be. Checkpoints and the model's definition know the V alone.
+int64_t vocabulary_rows(int64_t V, runtime::Device device);
+
 /// Places every unit in `persistent`, not yet cleared.
-std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purpose, runtime::DType storage,
+std::vector<Unit> make_units(const ModelConfig& config, int64_t dp, Purpose purpose, const Execution& execution,
                              runtime::Arena& persistent);
 
 /// Zeroes everything, padding included: what comes before initialize() and before loading a checkpoint.

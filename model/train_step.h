@@ -1,5 +1,5 @@
 // One training step over one global batch: forward and backward of each microbatch, reduction over dp, clipping,
-// update. The same code runs on the CPU and dry, which is how the memory plan is made. It knows neither files nor
+// update. The same code runs on the CPU, on a GPU and dry, which is how the memory plan is made. It knows neither files nor
 // options nor where tokens come from.
 #pragma once
 
@@ -12,6 +12,8 @@
 #include "parallel/gradient_reduction.h"
 #include "parallel/mesh.h"
 #include "runtime/memory.h"
+#include "runtime/recording.h"
+#include "runtime/time_marks.h"
 
 namespace trireme::model {
 
@@ -38,6 +40,7 @@ struct UpdateOptions {
   double dropout = 0;
   uint64_t seed = 0;
   int64_t update = 1;  ///< number of this update, from 1, for Adam's bias corrections
+  bool operator==(const UpdateOptions&) const = default;
 };
 
 struct StepTimes {
@@ -55,6 +58,16 @@ struct StepResult {
   StepTimes times;
 };
 
+/// The actions of a step, as they are repeated. A microbatch always lies at the same place of the same slot.
+struct StepRecordings {
+  int64_t B = 0;  ///< of the microbatches that were recorded
+  int64_t T = 0;
+  UpdateOptions options;  ///< that were recorded; learning rate and number of the update do not count
+  runtime::Recording forward;
+  runtime::Recording backward;
+  runtime::Recording update;
+};
+
 /// What a rank holds to train or evaluate. Lives as long as the run; everything inside lies in `memory`.
 struct Trainer {
   const ModelConfig config;
@@ -66,9 +79,12 @@ struct Trainer {
   runtime::View rope_table;  ///< (positions, D), absent without rope
   TransformerWeights weights;
   TransformerWeights gradients;
-  runtime::View totals;  ///< (3) fp64: loss sum, target count, sum of squares of the gradient
+  runtime::View totals;           ///< (3) fp64: loss sum, target count, sum of squares of the gradient
+  runtime::View update_schedule;  ///< (4) fp32: AdamWViews::schedule of the step; absent for inference
   TransformerSaved saved;
   parallel::GradientReduction reduction;
+  StepRecordings recordings;
+  runtime::TimeMarks marks;
 };
 
 /// Places everything persistent in memory.persistent and clears it. Parameters are zero: initialize() them, or load the
@@ -79,7 +95,7 @@ std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose
 /// What the layers of this trainer are given.
 Context context_of(Trainer& trainer, double dropout = 0, uint64_t seed = 0);
 
-/// Collective over dp; all ranks give equally many microbatches of equal shape.
+/// Collective over dp; all ranks give equally many microbatches, all of equal shape, and at least one.
 StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options);
 
 /// Loss of batches without gradients: call add_loss for each, then mean_loss once (collective over dp).

@@ -21,15 +21,15 @@ class UnitViews {
 
   View operator()(const std::string& suffix) const { return fused(suffix, 1); }
 
-  /// `count` fused parameters from `suffix` on, as one matrix or vector.
+  /// `count` fused parameters from `suffix` on, as one matrix or vector, with the padding rows of the first.
   View fused(const std::string& suffix, size_t count) const {
     const std::vector<parallel::PlacedParameter>& parameters = unit_.layout.parameters;
     const auto first = std::ranges::find_if(
         parameters, [&](const parallel::PlacedParameter& parameter) { return parameter.spec.name.ends_with(suffix); });
     if (first == parameters.end()) return View();
-    int64_t rows = 0;
-    for (size_t i = 0; i < count; ++i) rows += first[static_cast<std::ptrdiff_t>(i)].spec.box.size[0];
     const std::vector<int64_t>& size = first->spec.box.size;
+    int64_t rows = size.size() == 1 ? 0 : first->spec.padding / size[1];
+    for (size_t i = 0; i < count; ++i) rows += first[static_cast<std::ptrdiff_t>(i)].spec.box.size[0];
     return range_.range(first->offset, size.size() == 1 ? runtime::Shape{rows} : runtime::Shape{rows, size[1]});
   }
 
@@ -205,11 +205,13 @@ void transformer_backward(Context& context, const TransformerWeights& weights, c
     unit_done(i + 1);
   }
   apply_dropout(context, 0, DropoutPlace::embedding, saved.tokens, d, d);
-  embedding_backward(context.stream, {.tokens = saved.tokens.tokens,
-                                      .positions = saved.tokens.positions,
-                                      .dy = d,
-                                      .dtoken_table = gradients.embedding.tokens,
-                                      .dposition_table = gradients.embedding.positions});
+  embedding_backward(context.stream,
+                     {.tokens = saved.tokens.tokens,
+                      .positions = saved.tokens.positions,
+                      .dy = d,
+                      .dtoken_table = gradients.embedding.tokens,
+                      .dposition_table = gradients.embedding.positions},
+                     context.scratch);
   unit_done(0);
 }
 

@@ -16,7 +16,7 @@ UnitLayout lay_out_unit(const std::string& name, const std::vector<ParameterSpec
   for (const ParameterSpec& spec : specs) {
     if (!spec.fused_with_previous) unit.elements = round_up(unit.elements, kAlignmentElements);
     unit.parameters.push_back({spec, unit.elements});
-    unit.elements += spec.box.elements();
+    unit.elements += spec.box.elements() + spec.padding;
   }
   unit.elements = round_up(unit.elements, dp * kAlignmentElements);
   return unit;

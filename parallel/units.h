@@ -17,6 +17,8 @@ struct ParameterSpec {
   Box box;  ///< the part that this rank holds, in global coordinates
   /// Laid directly behind its predecessor, without alignment, so that both can be seen as one matrix (q, k, v).
   bool fused_with_previous = false;
+  int64_t padding =
+      0;  ///< elements behind the box that stay zero: rows that make a matrix as tall as a device likes it
 };
 
 struct PlacedParameter {

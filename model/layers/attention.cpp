@@ -36,7 +36,8 @@ AttentionSaved attention_forward(Context& context, const AttentionWeights& weigh
                        .log_sum_exp = slot.allocate(DType::fp32, {shape.B, shape.H, shape.T})};
   linear(context, weights.qkv, x, saved.qkv);
   rotate(context, tokens, saved.qkv, Rotation::forward);
-  runtime::attention_forward(context.stream, shape, saved.qkv, saved.heads, saved.log_sum_exp, context.scratch);
+  runtime::attention_forward(context.stream, shape,
+                             {.qkv = saved.qkv, .y = saved.heads, .log_sum_exp = saved.log_sum_exp}, context.scratch);
   linear(context, weights.out, saved.heads, y);
   return saved;
 }

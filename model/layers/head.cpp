@@ -14,9 +14,12 @@ using runtime::View;
 
 namespace {
 
-/// Logits of one chunk: at most 128 MB in fp32, half in bf16. Each product of a chunk reads the whole output matrix, so that few tokens
-/// a chunk are slow: with a vocabulary of 50,257, 160 tokens ran at 0.56 of the FMA peak, other products at 0.7.
-constexpr int64_t kChunkElements = int64_t{1} << 25;
+/// Logits of one chunk. Each product of a chunk reads the whole output matrix, so that few tokens a chunk are slow: on the
+/// CPU, with a vocabulary of 50,257, 160 tokens ran at 0.56 of the FMA peak, other products at 0.7. There 128 MB in fp32,
+/// half in bf16; a GPU takes 1 GB in bf16, 10,000 tokens, for products that fill it (chosen by arithmetic, not measured).
+int64_t chunk_elements(runtime::Device device) {
+  return device == runtime::Device::cuda ? int64_t{1} << 29 : int64_t{1} << 25;
+}
 
 /// Logits and combined partials of tokens [begin, begin + count), in scratch of the caller's frame.
 struct Chunk {
@@ -28,7 +31,8 @@ struct Chunk {
 
 Chunk chunk_forward(Context& context, const HeadWeights& weights, const TokenViews& tokens, ConstView y, int64_t begin,
                     View totals) {
-  const int64_t count = std::min(head_chunk_tokens(y.shape[0], weights.table.shape[0]), y.shape[0] - begin);
+  const int64_t most = head_chunk_tokens(y.shape[0], weights.table.shape[0], context.stream.planned_device());
+  const int64_t count = std::min(most, y.shape[0] - begin);
   Chunk chunk{.y = y.rows(begin, count),
               .targets = tokens.targets.rows(begin, count),
               .logits = context.scratch.allocate(y.dtype, {count, weights.table.shape[0]}),
@@ -41,14 +45,17 @@ Chunk chunk_forward(Context& context, const HeadWeights& weights, const TokenVie
 
 }  // namespace
 
-int64_t head_chunk_tokens(int64_t N, int64_t V) {
-  const int64_t most = std::max<int64_t>(16, kChunkElements / V / 16 * 16);
+int64_t head_chunk_tokens(int64_t N, int64_t V, runtime::Device device) {
+  const int64_t most = std::max<int64_t>(16, chunk_elements(device) / V / 16 * 16);
   const int64_t chunks = (N + most - 1) / most;
   return std::min(N, ((N + chunks - 1) / chunks + 15) / 16 * 16);
 }
 
 void head_logits(Context& context, const HeadWeights& weights, ConstView y, View logits) {
   linear_forward(context.stream, {.x = y, .weight = weights.table, .y = logits}, context.scratch);
+  if (logits.shape[1] != context.config.vocabulary_size) {
+    runtime::mask_padding(context.stream, context.config.vocabulary_size, logits);
+  }
 }
 
 void head_loss(Context& context, const HeadWeights& weights, const TokenViews& tokens, ConstView y, View totals) {

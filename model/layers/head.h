@@ -8,11 +8,11 @@ namespace trireme::model {
 
 struct HeadWeights {
   NormWeights norm;
-  runtime::View table;  ///< (V, C): lm_head.weight, or the token embedding when tied
+  runtime::View table;  ///< (V, C): lm_head.weight, or the token embedding when tied; rows of zeros may follow
 };
 
 /// Tokens whose logits are held at a time, of N: equal chunks, in multiples of 16.
-int64_t head_chunk_tokens(int64_t N, int64_t V);
+int64_t head_chunk_tokens(int64_t N, int64_t V, runtime::Device device);
 
 /// totals (2) fp64 += sum of -log p(target), count of targets. y (N, C) is the final norm's output.
 void head_loss(Context& context, const HeadWeights& weights, const TokenViews& tokens, runtime::ConstView y,
@@ -22,7 +22,7 @@ void head_loss(Context& context, const HeadWeights& weights, const TokenViews& t
 void head_loss_and_gradient(Context& context, const HeadWeights& weights, const HeadWeights& gradients,
                             const TokenViews& tokens, const NormSaved& saved, runtime::View dy, runtime::View totals);
 
-/// logits (N, V) of y (N, C), for generation and tests.
+/// logits (N, rows of the table) of y (N, C), for generation and tests; -inf where the table has rows of zeros.
 void head_logits(Context& context, const HeadWeights& weights, runtime::ConstView y, runtime::View logits);
 
 }  // namespace trireme::model

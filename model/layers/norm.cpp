@@ -64,23 +64,27 @@ void norm_backward(Context& context, const NormWeights& weights, const NormWeigh
                    const NormGradientViews& views) {
   switch (context.config.norm) {
     case NormKind::layer_norm:
-      return runtime::layer_norm_backward(context.stream, {.dy = views.dy,
-                                                           .sum = saved.sum,
-                                                           .weight = weights.weight,
-                                                           .mean = saved.mean,
-                                                           .rstd = saved.rstd,
-                                                           .dresidual = views.dresidual,
-                                                           .dx = views.dx,
-                                                           .dweight = gradients.weight,
-                                                           .dbias = gradients.bias});
+      return runtime::layer_norm_backward(context.stream,
+                                          {.dy = views.dy,
+                                           .sum = saved.sum,
+                                           .weight = weights.weight,
+                                           .mean = saved.mean,
+                                           .rstd = saved.rstd,
+                                           .dresidual = views.dresidual,
+                                           .dx = views.dx,
+                                           .dweight = gradients.weight,
+                                           .dbias = gradients.bias},
+                                          context.scratch);
     case NormKind::rms_norm:
-      return runtime::rms_norm_backward(context.stream, {.dy = views.dy,
-                                                         .sum = saved.sum,
-                                                         .weight = weights.weight,
-                                                         .rstd = saved.rstd,
-                                                         .dresidual = views.dresidual,
-                                                         .dx = views.dx,
-                                                         .dweight = gradients.weight});
+      return runtime::rms_norm_backward(context.stream,
+                                        {.dy = views.dy,
+                                         .sum = saved.sum,
+                                         .weight = weights.weight,
+                                         .rstd = saved.rstd,
+                                         .dresidual = views.dresidual,
+                                         .dx = views.dx,
+                                         .dweight = gradients.weight},
+                                        context.scratch);
   }
 }
 

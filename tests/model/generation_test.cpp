@@ -21,8 +21,8 @@ int32_t most_likely(std::span<const float> logits) {
 
 /// A model that generates.
 SmallModel generating(const model::ModelConfig& config, const model::Execution& execution = {}) {
-  return SmallModel(config, model::plan_generation(config, execution), solo_groups(), model::Purpose::inference,
-                    execution);
+  return SmallModel(config, model::plan_generation(config, on_device(execution)), solo_groups(),
+                    model::Purpose::inference, execution);
 }
 
 /// Same sums in another order: fp32 leaves a few 1e-7 of each, which the layers after it blow up to some 4e-6. In bf16 a
@@ -71,7 +71,7 @@ TEST(Generation, PlannedBytesAreUsedBytes) {
       model::Generator generator(*small.trainer);
       const std::vector<int32_t> tokens(static_cast<size_t>(config.positions), 3);
       generator.feed(tokens);
-      EXPECT_EQ(small.memory.used(), model::plan_generation(config, execution));
+      EXPECT_EQ(small.memory.used(), model::plan_generation(config, on_device(execution)));
       generator.clear();
       for (int64_t i = 0; i < config.positions; ++i) generator.feed(std::span(tokens).first(1));  // needs no more
     }

@@ -61,8 +61,9 @@ Expected cross_entropy(const Vector& y, const Vector& table, const std::vector<i
 template <typename T>
 void expect_chunks_add_up() {
   const model::ModelConfig config = wide_vocabulary();
-  ASSERT_LT(model::head_chunk_tokens(kN, config.vocabulary_size), kN);
-  ASSERT_NE(kN % model::head_chunk_tokens(kN, config.vocabulary_size), 0) << "the last chunk is to be a short one";
+  ASSERT_LT(model::head_chunk_tokens(kN, config.vocabulary_size, runtime::Device::cpu), kN);
+  ASSERT_NE(kN % model::head_chunk_tokens(kN, config.vocabulary_size, runtime::Device::cpu), 0)
+      << "the last chunk is to be a short one";
   Random random;
   SmallModel small(config, {.storage = runtime::dtype_of<T>}, kB, kT);
   small.randomize(random.engine());
@@ -98,11 +99,11 @@ TEST(Head, ChunksAddUpInBf16) {
 }
 
 TEST(Head, ChunksAreEqualAndHoldAllTokens) {
-  EXPECT_EQ(model::head_chunk_tokens(1024, 50257), 512);
-  EXPECT_EQ(model::head_chunk_tokens(4096, 50257), 592);  // 7 of at most 656
-  EXPECT_EQ(model::head_chunk_tokens(5, 50257), 5);
-  EXPECT_EQ(model::head_chunk_tokens(4096, 257), 4096);
-  EXPECT_EQ(model::head_chunk_tokens(100, int64_t{1} << 24), 16);  // never fewer
+  EXPECT_EQ(model::head_chunk_tokens(1024, 50257, runtime::Device::cpu), 512);
+  EXPECT_EQ(model::head_chunk_tokens(4096, 50257, runtime::Device::cpu), 592);  // 7 of at most 656
+  EXPECT_EQ(model::head_chunk_tokens(5, 50257, runtime::Device::cpu), 5);
+  EXPECT_EQ(model::head_chunk_tokens(4096, 257, runtime::Device::cpu), 4096);
+  EXPECT_EQ(model::head_chunk_tokens(100, int64_t{1} << 24, runtime::Device::cpu), 16);  // never fewer
 }
 
 }  // namespace

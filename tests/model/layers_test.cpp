@@ -80,19 +80,19 @@ class LayerCase {
       actual[key] = gradients.at(key);
     }
     for (const auto& [key, input] : inputs) {
-      at[key] = doubles(input.value);
-      actual[key] = doubles(input.gradient);
+      at[key] = doubles(small_.stream, input.value);
+      actual[key] = doubles(small_.stream, input.gradient);
     }
     const std::vector<Rows> expected = reference(at);
     for (size_t i = 0; i < outputs.size(); ++i) {
-      const Vector y = doubles(outputs[i].value);
+      const Vector y = doubles(small_.stream, outputs[i].value);
       EXPECT_LE(relative_error(std::span<const double>(y), expected[i].values), tolerance()) << "output " << i;
     }
     const auto scalar = [&](const Parameters& p) {
       const std::vector<Rows> rows = reference(p);
       double sum = 0;
       for (size_t i = 0; i < outputs.size(); ++i) {
-        const Vector dy = doubles(outputs[i].dy);
+        const Vector dy = doubles(small_.stream, outputs[i].dy);
         for (size_t e = 0; e < dy.size(); ++e) sum += rows[i].values[e] * dy[e];
       }
       return sum;

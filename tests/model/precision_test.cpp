@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "runtime/local_ranks.h"
 #include "tests/model/small_model.h"
 
 namespace trireme::tests {
@@ -29,7 +28,7 @@ std::vector<double> train(const ModelConfig& config, const Execution& execution,
   const int64_t rank = groups.dp->rank();
   const int dp = groups.dp->size();
   const int64_t B = kSequences / dp;
-  const runtime::MemoryPlan plan = model::plan_training(config, execution, B, kTokens, {}, dp);
+  const runtime::MemoryPlan plan = model::plan_training(config, on_device(execution), B, kTokens, {}, dp);
   SmallModel small(config, plan, std::move(groups), model::Purpose::training, execution);
   std::mt19937_64 random(1);
   const SmallBatch batch(random, kSequences, kTokens, config.vocabulary_size);
@@ -104,21 +103,6 @@ TEST(Precision, MastersKeepWhatRoundingWouldLose) {
 TEST(Precision, Fp32LayersReadTheMastersThemselves) {
   const SmallModel small(small_gpt2(), {}, kSequences, kTokens);
   for (const model::Unit& unit : small.trainer->units) EXPECT_EQ(unit.parameters.data, unit.masters.data);
-}
-
-TEST(Precision, LocalRanksFollowOneRankInBf16) {
-  for (const ModelConfig& config : {small_gpt2(), small_llama()}) {
-    SCOPED_TRACE(config.family);
-    const std::vector<double> alone = train(config, kBf16, solo_groups());
-    std::vector<std::vector<double>> losses(2);
-    runtime::run_local_ranks(2, [&](runtime::Communicator& world) {
-      losses[static_cast<size_t>(world.rank())] = train(config, kBf16, parallel::make_groups({.dp = 2}, world));
-    });
-    EXPECT_EQ(losses[0], losses[1]);
-    // Gradients are fp32 and activations of a token do not depend on its neighbours in the batch: what differs is the
-    // order of fp32 sums over tokens. It turns the rounding of a few weights to bf16 the other way: 1.4e-3 in the loss.
-    expect_follows(losses[0], alone, 1e-2);
-  }
 }
 
 }  // namespace

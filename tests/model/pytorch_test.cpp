@@ -26,14 +26,15 @@ class PyTorch : public testing::TestWithParam<const char*> {
   /// The model with the fixture's weights, for microbatches of B sequences.
   std::unique_ptr<SmallModel> load(int64_t B, const model::Execution& execution = {}) {
     const model::ModelConfig& config = fixture.config;
-    const runtime::MemoryPlan plan = model::plan_training(config, execution, B, fixture.batch_shape[2], kUpdate, 1);
+    const runtime::MemoryPlan plan =
+        model::plan_training(config, on_device(execution), B, fixture.batch_shape[2], kUpdate, 1);
     auto small = std::make_unique<SmallModel>(config, plan, solo_groups(), model::Purpose::training, execution);
     for (const model::Unit& unit : small->trainer->units) {
       for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {
         const parallel::ParameterSpec& spec = unit.layout.parameters[i].spec;
         const std::string name = "/weights/" + spec.name;
         if (fixture.reader.dataset(name).shape != spec.global_shape) throw std::runtime_error(name + ": other shape");
-        std::ranges::copy(fixture.read<float>(name), unit.part(unit.masters, i).as<float>());
+        write_values(small->stream, fixture.read<float>(name), unit.part(unit.masters, i));
       }
     }
     model::round_masters(small->stream, small->trainer->units);

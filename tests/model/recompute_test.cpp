@@ -83,7 +83,7 @@ TEST(Recompute, SavesLessAndUsesWhatWasPlanned) {
       std::vector<runtime::MemoryPlan> plans;
       for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
         const Execution execution{.storage = storage, .recompute = recompute};
-        plans.push_back(model::plan_training(config, execution, kB, kT, options, 1));
+        plans.push_back(model::plan_training(config, on_device(execution), kB, kT, options, 1));
         SmallModel small(config, plans.back(), solo_groups(), model::Purpose::training, execution);
         std::mt19937_64 random(1);
         const SmallBatch batch(random, kB, kT, config.vocabulary_size);

@@ -11,6 +11,8 @@
 #include "model/train_step.h"
 #include "parallel/mesh.h"
 #include "runtime/memory.h"
+#include "runtime/ops/elementwise.h"
+#include "tests/reference/device.h"
 #include "tests/reference/transformer.h"
 
 namespace trireme::tests {
@@ -78,36 +80,55 @@ inline parallel::MeshGroups solo_groups() {
   return {runtime::solo_communicator(), runtime::solo_communicator()};
 }
 
+/// On the device under test.
+inline model::Execution on_device(model::Execution execution = {}) {
+  execution.device = device();
+  return execution;
+}
+
+/// What a view of T on the device of `stream` holds.
+template <typename T>
+std::vector<T> read_values(runtime::Stream& stream, const runtime::View& view) {
+  std::vector<T> values(static_cast<size_t>(view.elements()));
+  runtime::copy_to_host(stream, view, std::as_writable_bytes(std::span(values)));
+  return values;
+}
+
+template <typename T>
+void write_values(runtime::Stream& stream, const std::vector<T>& values, const runtime::View& view) {
+  runtime::copy_from_host(stream, std::as_bytes(std::span(values)), view);
+}
+
 /// The values of a view of fp64, fp32 or bf16.
-inline Vector doubles(const runtime::View& view) {
-  const auto read = [&](const auto* values) { return Vector(values, values + view.elements()); };
+inline Vector doubles(runtime::Stream& stream, const runtime::View& view) {
+  const auto widened = [](const auto& values) { return Vector(values.begin(), values.end()); };
   switch (view.dtype) {
     case runtime::DType::fp64:
-      return read(view.as<double>());
+      return read_values<double>(stream, view);
     case runtime::DType::bf16:
-      return read(view.as<runtime::bf16>());
+      return widened(read_values<runtime::bf16>(stream, view));
     default:
-      return read(view.as<float>());
+      return widened(read_values<float>(stream, view));
   }
 }
 
 struct SmallModel {
-  runtime::Stream stream{runtime::Device::cpu};
+  mutable runtime::Stream stream{device()};
   runtime::Memory memory;
   parallel::MeshGroups groups;
   std::unique_ptr<model::Trainer> trainer;
 
   SmallModel(const model::ModelConfig& config, const runtime::MemoryPlan& plan, parallel::MeshGroups groups_,
              model::Purpose purpose = model::Purpose::training, const model::Execution& execution = {})
-      : memory(runtime::Memory::host(plan)), groups(std::move(groups_)) {
-    trainer = model::make_trainer(config, purpose, execution, stream, memory, groups);
+      : memory(runtime::Memory::on(device(), plan)), groups(std::move(groups_)) {
+    trainer = model::make_trainer(config, purpose, on_device(execution), stream, memory, groups);
     model::initialize(stream, 1, trainer->units);
   }
 
   /// To train on microbatches of B sequences of T tokens, alone.
   SmallModel(const model::ModelConfig& config, const model::Execution& execution, int64_t B, int64_t T,
              const model::UpdateOptions& options = {})
-      : SmallModel(config, model::plan_training(config, execution, B, T, options, 1), solo_groups(),
+      : SmallModel(config, model::plan_training(config, on_device(execution), B, T, options, 1), solo_groups(),
                    model::Purpose::training, execution) {}
 
   /// Every parameter N(0, deviation), norms around 1; rounded to bf16, so that a model computes with the same weights in
@@ -118,7 +139,9 @@ struct SmallModel {
       for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {
         const runtime::View view = unit.part(unit.masters, i);
         const auto constant = static_cast<float>(unit.definition.parameters[i].constant);
-        for (int64_t e = 0; e < view.elements(); ++e) view.as<float>()[e] = runtime::bf16(constant + normal(random));
+        std::vector<float> values(static_cast<size_t>(view.elements()));
+        for (float& value : values) value = runtime::bf16(constant + normal(random));
+        write_values(stream, values, view);
       }
     }
     model::round_masters(stream, trainer->units);
@@ -129,7 +152,7 @@ struct SmallModel {
     Parameters result;
     for (const model::Unit& unit : trainer->units) {
       for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {
-        result[unit.layout.parameters[i].spec.name] = doubles(unit.part(unit.*range, i));
+        result[unit.layout.parameters[i].spec.name] = doubles(stream, unit.part(unit.*range, i));
       }
     }
     return result;
@@ -145,7 +168,9 @@ struct SmallModel {
     model::transformer_forward(context, trainer->weights, tokens, trainer->saved, slot.arena());
     model::transformer_backward(context, trainer->weights, trainer->gradients, trainer->saved,
                                 trainer->totals.rows(0, 2), [](size_t) {});
-    return {trainer->totals.as<double>()[0], trainer->totals.as<double>()[1]};
+    std::array<double, 2> totals{};
+    runtime::read_scalars(stream, trainer->totals.rows(0, 2), totals);
+    return totals;
   }
 
   /// Logits (N, V) by the forward of training.
@@ -155,10 +180,15 @@ struct SmallModel {
     const model::TokenViews tokens = model::upload_tokens(stream, slot.arena(), batch.host());
     model::transformer_forward(context, trainer->weights, tokens, trainer->saved, slot.arena());
     const runtime::View y = trainer->saved.final_norm.y;
-    runtime::Arena arena = runtime::Arena::host("logits", 1 << 20);
-    const runtime::View result = arena.allocate(y.dtype, {y.shape[0], trainer->config.vocabulary_size});
+    runtime::Arena arena = runtime::Arena::on(device(), "logits", 1 << 20);
+    const int64_t V = trainer->config.vocabulary_size;
+    const int64_t rows = trainer->weights.head.table.shape[0];
+    const runtime::View result = arena.allocate(y.dtype, {y.shape[0], rows});
     model::head_logits(context, trainer->weights.head, y, result);
-    return doubles(result);
+    Vector all = doubles(stream, result);
+    Vector logits;
+    for (auto row = all.begin(); row != all.end(); row += rows) logits.insert(logits.end(), row, row + V);
+    return logits;
   }
 };
 

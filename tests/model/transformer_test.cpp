@@ -127,13 +127,14 @@ TEST(Transformer, DropoutIsTheSameForwardAndBackward) {
     std::vector<std::vector<float>> gradients;
     double norm = 0;
     for (const model::Unit& unit : small.trainer->units) {
-      gradients.emplace_back(unit.gradients.as<float>(), unit.gradients.as<float>() + unit.gradients.elements());
+      gradients.push_back(read_values<float>(small.stream, unit.gradients));
       for (float g : gradients.back()) norm += double{g} * g;
     }
     const auto loss_after = [&](double step) {
       for (size_t u = 0; u < gradients.size(); ++u) {
-        float* parameters = small.trainer->units[u].parameters.as<float>();
+        std::vector<float> parameters = read_values<float>(small.stream, small.trainer->units[u].parameters);
         for (size_t i = 0; i < gradients[u].size(); ++i) parameters[i] += static_cast<float>(step * gradients[u][i]);
+        write_values(small.stream, parameters, small.trainer->units[u].parameters);
       }
       return small.accumulate_gradients(batch, options)[0];
     };

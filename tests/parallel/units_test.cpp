@@ -23,6 +23,16 @@ TEST(Units, ParametersAreAlignedUnlessFused) {
   EXPECT_EQ(unit.elements, 192);
 }
 
+TEST(Units, PaddingLiesBehindItsParameter) {
+  ParameterSpec table = spec("a", {5, 7});
+  table.padding = 3 * 7;
+  const UnitLayout unit = lay_out_unit("u", {table, spec("b", {7})}, 1);
+  EXPECT_EQ(unit.parameters[1].offset, 64);
+  EXPECT_EQ(unit.parameters[0].spec.box.elements(), 35);
+  table.padding = 30;
+  EXPECT_EQ(lay_out_unit("u", {table, spec("b", {7})}, 1).parameters[1].offset, 128);
+}
+
 TEST(Units, LengthIsAMultipleOfEveryDataRanksShare) {
   for (const int64_t dp : {1, 2, 3, 8}) EXPECT_EQ(lay_out_unit("u", {spec("a", {1000})}, dp).elements % (dp * 64), 0);
 }
