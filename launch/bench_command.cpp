@@ -37,7 +37,7 @@ std::vector<runtime::ProductShape> product_shapes(const model::ModelConfig& conf
           {kTokens, C, C},
           {kTokens, C, F},
           {kTokens, F, C},
-          {model::head_chunk_tokens(kTokens, V), C, V}};
+          {model::head_chunk_tokens(kTokens, V, runtime::Device::cpu), C, V}};
 }
 
 std::string date_now() {

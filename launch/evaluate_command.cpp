@@ -17,7 +17,7 @@ using runtime::ErrorKind;
 int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
   runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
-  const ModelSource source = find_model(files, world, options.model, options.precision);
+  const ModelSource source = find_model(files, world, options.model, options.precision, options.device);
   const data::TokenDataset dataset(files, options.data, "validation");
   if (dataset.tokenizer_description() != source.tokenizer) {
     throw Error(ErrorKind::usage,
@@ -29,9 +29,9 @@ int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
                                       std::to_string(source.config.positions) + " positions");
   }
   const int64_t B = options.microbatch_size;
-  runtime::Stream stream(runtime::Device::cpu);
-  runtime::Memory memory =
-      runtime::Memory::host(model::plan_evaluation(source.config, source.execution, B, T, world.size()));
+  runtime::Stream stream(source.execution.device);
+  runtime::Memory memory = runtime::Memory::on(
+      source.execution.device, model::plan_evaluation(source.config, source.execution, B, T, world.size()));
   parallel::MeshGroups groups = parallel::make_groups({.dp = world.size()}, world);
   const auto trainer =
       model::make_trainer(source.config, model::Purpose::inference, source.execution, stream, memory, groups);

@@ -27,15 +27,16 @@ int run_generate(const GenerateOptions& options) {
   runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
   const auto world = runtime::solo_communicator();
-  const ModelSource source = find_model(files, *world, options.model, options.precision);
+  const ModelSource source = find_model(files, *world, options.model, options.precision, options.device);
   const auto tokenizer = data::make_tokenizer(source.tokenizer);
   std::vector<int32_t> text;
   tokenizer->encode(options.prompt, text);
   if (text.empty()) text.push_back(tokenizer->end_of_text());  // what every document of the data follows
 
   parallel::MeshGroups groups{.tp = runtime::solo_communicator(), .dp = runtime::solo_communicator()};
-  runtime::Stream stream(runtime::Device::cpu);
-  runtime::Memory memory = runtime::Memory::host(model::plan_generation(source.config, source.execution));
+  runtime::Stream stream(source.execution.device);
+  runtime::Memory memory =
+      runtime::Memory::on(source.execution.device, model::plan_generation(source.config, source.execution));
   const auto trainer =
       model::make_trainer(source.config, model::Purpose::inference, source.execution, stream, memory, groups);
   load_parameters(files, source, *trainer);

@@ -6,7 +6,9 @@
 #include "checkpoint/step_directory.h"
 #include "checkpoint/verify.h"
 #include "launch/checkpoint_slices.h"
+#include "launch/device_choice.h"
 #include "launch/execution_words.h"
+#include "launch/host_slices.h"
 #include "launch/training_settings.h"
 #include "runtime/error.h"
 #include "runtime/json.h"
@@ -63,7 +65,7 @@ model::ModelConfig model_to_train(runtime::Files& files, const std::string& opti
 }
 
 ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option,
-                       const std::string& precision) {
+                       const std::string& precision, const std::string& device) {
   ModelSource source;
   const std::string chosen = world.rank() == 0 ? find_step_directory(files, option) : "";
   source.step_directory = runtime::all_gather_bytes(world, chosen).front();
@@ -75,11 +77,14 @@ ModelSource find_model(runtime::Files& files, runtime::Communicator& world, cons
   source.execution.storage =
       precision.empty() ? precision_of(saved.precision, "--model " + source.step_directory + " without --precision")
                         : precision_of(precision, "--precision");
+  source.execution.device = choose_device(device, world.size());
   return source;
 }
 
 void load_parameters(runtime::Files& files, const ModelSource& source, model::Trainer& trainer) {
-  checkpoint::load(files, source.step_directory, source.manifest, parameter_slices(trainer));
+  HostSlices parameters(trainer.stream, parameter_slices(trainer));
+  checkpoint::load(files, source.step_directory, source.manifest, parameters.slices());
+  parameters.push();
   model::round_masters(trainer.stream, trainer.units);
 }
 

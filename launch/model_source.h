@@ -27,11 +27,11 @@ struct ModelSource {
   model::Execution execution;     ///< how to compute it
 };
 
-/// --model of evaluate and generate: a run (its newest good checkpoint) or a step directory; and their --precision,
-/// where empty stands for that of the run. Collective: rank 0 chooses, since a run may be alive. Throws Error naming the
+/// --model of evaluate and generate: a run (its newest good checkpoint) or a step directory; their --precision,
+/// where empty stands for that of the run, and --device. Collective: rank 0 chooses, since a run may be alive. Throws Error naming the
 /// path and the mend.
 ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option,
-                       const std::string& precision);
+                       const std::string& precision, const std::string& device);
 
 /// Reads the parameters into a trainer that was made with the source's config.
 void load_parameters(runtime::Files& files, const ModelSource& source, model::Trainer& trainer);

@@ -1,5 +1,6 @@
 #include "launch/option_tables.h"
 
+#include "launch/device_choice.h"
 #include "launch/execution_words.h"
 
 namespace trireme::launch {
@@ -13,6 +14,10 @@ constexpr RealRange kBelowOne{.least = 0, .most = 1, .most_excluded = true};
 Option threads_option(int64_t& threads) {
   return with_default_note(whole_option("threads", threads, kThreads, "OpenMP threads of a rank"),
                            "OMP_NUM_THREADS, else the cores of this rank");
+}
+
+Option device_option(std::string& device) {
+  return choice_option("device", device, device_words(), "Where to compute; auto: on the GPU when there is one");
 }
 
 Option precision_of_run_option(std::string& precision) {
@@ -34,7 +39,7 @@ void add_training_length(std::vector<Option>& table, TrainOptions& o) {
       whole_option("microbatch-size", o.microbatch_size, kSize, "Sequences of one forward and backward pass"),
       "global batch / ranks"));
   table.push_back(sequence_length_option(o.sequence_length, "the model's positions"));
-  table.push_back(choice_option("device", o.device, {"auto", "cpu"}, "Where to compute"));
+  table.push_back(device_option(o.device));
   table.push_back(threads_option(o.threads));
   table.push_back(choice_option("precision", o.precision, precision_words(),
                                 "Of activations and of the weights that layers read; sums and updates are fp32"));
@@ -109,7 +114,7 @@ OptionTable option_table(EvaluateOptions& o) {
                       required(path_option("data", o.data, "DIR", "Token shards made by trireme prepare")),
                       whole_option("microbatch-size", o.microbatch_size, kSize, "Sequences of one forward pass"),
                       sequence_length_option(o.sequence_length, "the length it was trained with"),
-                      precision_of_run_option(o.precision), threads_option(o.threads)},
+                      precision_of_run_option(o.precision), device_option(o.device), threads_option(o.threads)},
           .positionals = {}};
 }
 
@@ -125,7 +130,7 @@ OptionTable option_table(GenerateOptions& o) {
                   real_option("top-p", o.top_p, {.least = 0, .most = 1, .least_excluded = true},
                               "Choose among the likeliest that make up this probability"),
                   whole_option("seed", o.seed, {}, "Of the choices"), precision_of_run_option(o.precision),
-                  threads_option(o.threads)},
+                  device_option(o.device), threads_option(o.threads)},
       .positionals = {}};
 }
 

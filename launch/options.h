@@ -33,7 +33,7 @@ struct TrainOptions {
   int64_t global_batch_size = 8;
   int64_t microbatch_size = 0;     ///< 0: global batch / ranks
   int64_t sequence_length = 0;     ///< 0: the model's positions
-  std::string device = "auto";     ///< auto or cpu
+  std::string device = "auto";     ///< auto, cpu or cuda
   std::string precision = "fp32";  ///< of activations and of the weights that layers read: fp32 or bf16
   std::string recompute = "none";  ///< none, selective or full
   int64_t threads = 0;             ///< 0: OMP_NUM_THREADS, else the cores of this rank
@@ -63,7 +63,8 @@ struct EvaluateOptions {
   int64_t microbatch_size = 8;
   int64_t sequence_length = 0;  ///< 0: the length it was trained with
   std::string precision;        ///< empty: that of the run
-  int64_t threads = 0;          ///< 0: OMP_NUM_THREADS, else the cores of this rank
+  std::string device = "auto";
+  int64_t threads = 0;  ///< 0: OMP_NUM_THREADS, else the cores of this rank
 };
 
 struct GenerateOptions {
@@ -75,7 +76,8 @@ struct GenerateOptions {
   double top_p = 1.0;        ///< 1: off
   int64_t seed = 1;
   std::string precision;  ///< empty: that of the run
-  int64_t threads = 0;    ///< 0: OMP_NUM_THREADS, else the cores of this rank
+  std::string device = "auto";
+  int64_t threads = 0;  ///< 0: OMP_NUM_THREADS, else the cores of this rank
 };
 
 struct BenchOptions {

@@ -7,6 +7,7 @@
 #include "launch/number_text.h"
 #include "launch/profile_table.h"
 #include "launch/training_run.h"
+#include "runtime/cuda_queue.h"
 #include "runtime/error.h"
 #include "runtime/file_lock.h"
 #include "runtime/log.h"
@@ -22,10 +23,13 @@ void say_what_is_trained(const TrainingSettings& settings, const runtime::Memory
                     grouped(settings.tokens_per_step()) + " tokens a step, steps to " +
                     std::to_string(settings.last_step) + ", " + settings.options.precision + ", recompute " +
                     settings.options.recompute);
-  runtime::log_info(counted(ranks, "rank") + " x " + counted(runtime::compute_threads(), "thread") + ", " +
-                    bytes_text(plan.total_bytes()) + " planned for each rank (parameters and optimizer " +
-                    bytes_text(plan.persistent_bytes) + ", activations " + bytes_text(plan.slots * plan.slot_bytes) +
-                    ", scratch " + bytes_text(plan.scratch_bytes) + ")");
+  const std::string where = settings.execution.device == runtime::Device::cuda
+                                ? " on " + runtime::cuda::device_name()
+                                : " x " + counted(runtime::compute_threads(), "thread");
+  runtime::log_info(counted(ranks, "rank") + where + ", " + bytes_text(plan.total_bytes()) +
+                    " planned for each rank (parameters and optimizer " + bytes_text(plan.persistent_bytes) +
+                    ", activations " + bytes_text(plan.slots * plan.slot_bytes) + ", scratch " +
+                    bytes_text(plan.scratch_bytes) + ")");
 }
 
 /// What mfu will mean; a calibration of another machine makes it wrong.
@@ -51,15 +55,33 @@ std::string memory_advice(const runtime::MemoryPlan& plan, const model::Executio
   return advice + "or choose a smaller --model";
 }
 
+/// What CUDA and cuBLASLt take for themselves as a run goes on (code that is loaded late, recorded graphs, operands to
+/// time products with): by the sizes of those, not measured.
+constexpr int64_t kGpuReserveBytes = int64_t{2} << 30;
+
 /// A process that takes more than there is would be killed without a word. `ranks` of this machine share its memory.
 void check_memory(const runtime::MemoryPlan& plan, const model::Execution& execution, int ranks) {
-  const std::optional<int64_t> available_bytes = runtime::available_memory_bytes();
-  const int64_t needed_bytes = plan.total_bytes() * ranks;
+  const bool on_gpu = execution.device == runtime::Device::cuda;
+  const std::optional<int64_t> available_bytes = runtime::available_memory_bytes(execution.device);
+  const int64_t needed_bytes = plan.total_bytes() * ranks + (on_gpu ? kGpuReserveBytes : 0);
   if (!available_bytes || needed_bytes <= *available_bytes) return;
-  throw runtime::Error(runtime::ErrorKind::usage, "the plan needs " + bytes_text(needed_bytes) +
-                                                      " of memory on this machine, " + bytes_text(*available_bytes) +
-                                                      " are free; " +
+  const std::string where = on_gpu ? " of memory on the GPU (" + bytes_text(kGpuReserveBytes) + " for CUDA itself), "
+                                   : " of memory on this machine, ";
+  throw runtime::Error(runtime::ErrorKind::usage, "the plan needs " + bytes_text(needed_bytes) + where +
+                                                      bytes_text(*available_bytes) + " are free; " +
                                                       memory_advice(plan, execution, *available_bytes / ranks));
+}
+
+/// A checkpoint of a model on a GPU goes through a copy in host memory: parameters and both moments.
+void check_host_memory(const TrainingSettings& settings) {
+  if (settings.execution.device != runtime::Device::cuda) return;
+  const int64_t needed_bytes = 12 * model::parameter_count(settings.config);
+  const std::optional<int64_t> available_bytes = runtime::available_memory_bytes(runtime::Device::cpu);
+  if (!available_bytes || needed_bytes <= *available_bytes) return;
+  throw runtime::Error(runtime::ErrorKind::usage, "checkpoints of this model need " + bytes_text(needed_bytes) +
+                                                      " of this machine's memory beside the GPU's, " +
+                                                      bytes_text(*available_bytes) +
+                                                      " are free: choose a smaller --model");
 }
 
 /// RUN/checkpoints/RUN.lock, held by the first rank for as long as it trains, and by nobody once that process is dead.
@@ -84,7 +106,12 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   std::optional<data::TokenDataset> validation;
   if (data::has_split(files, options.data, "validation")) validation.emplace(files, options.data, "validation");
   TrainingSettings settings = resolve_settings(options, config, training, world.size());
-  if (!options.calibration.empty()) {
+  if (!options.calibration.empty() && settings.execution.device == runtime::Device::cuda) {
+    if (world.rank() == 0) {
+      runtime::log_warning("--calibration " + options.calibration +
+                           " holds peaks of a processor, and this run computes on a GPU: no mfu");
+    }
+  } else if (!options.calibration.empty()) {
     settings.calibration = runtime::read_calibration(files, "calibration", options.calibration);
   }
   check_run(files, settings);
@@ -95,6 +122,7 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   if (world.rank() == 0) say_what_is_trained(settings, plan, world.size());
   if (world.rank() == 0 && settings.calibration) say_what_mfu_is(settings, world.size());
   check_memory(plan, settings.execution, static_cast<int>(runtime::local_ranks()));
+  check_host_memory(settings);
   world.barrier().wait();  // nobody takes memory while another still looks how much is free
   TrainingRun run(settings, plan, world, training, validation ? &*validation : nullptr);
   run.run();

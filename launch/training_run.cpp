@@ -38,9 +38,9 @@ class ProfileScope {
 };
 
 /// Bytes of a checkpoint's tensors, all ranks together.
-int64_t saved_bytes(const model::Trainer& trainer) {
+int64_t saved_bytes(const HostSlices& tensors) {
   int64_t bytes = 0;
-  for (const checkpoint::TensorSlice& slice : training_slices(trainer)) bytes += slice.data.bytes();
+  for (const checkpoint::TensorSlice& slice : tensors.slices()) bytes += slice.data.bytes();
   return bytes;
 }
 
@@ -54,10 +54,11 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::Memory
       files_(runtime::real_files()),
       training_(training),
       groups_(parallel::make_groups({.dp = world.size()}, world)),
-      memory_(runtime::Memory::host(plan)),
-      stream_(runtime::Device::cpu),
+      memory_(runtime::Memory::on(settings.execution.device, plan)),
+      stream_(settings.execution.device),
       trainer_(model::make_trainer(settings.config, model::Purpose::training, settings.execution, stream_, memory_,
                                    groups_)),
+      tensors_(stream_, training_slices(*trainer_)),
       metrics_({.version = version(), .commit = commit()}) {
   metrics_.set_ranks(world.size());
   if (settings.calibration) {
@@ -209,6 +210,7 @@ void TrainingRun::validate(StepRecord& record) {
 void TrainingRun::save(StepRecord& record, bool is_last) {
   const runtime::Stopwatch watch;
   try {
+    tensors_.fetch();
     checkpoint::save(files_, world_,
                      {.checkpoints_directory = directory_->checkpoints_path(),
                       .step = progress_.step,
@@ -217,10 +219,10 @@ void TrainingRun::save(StepRecord& record, bool is_last) {
                       .writer = {.version = version(), .commit = commit()},
                       .layout = {{"tp", 1}, {"dp", world_.size()}, {"pp", 1}, {"zero_stage", 0}},
                       .state = state_json(settings_, progress_),
-                      .slices = owned_slices(training_slices(*trainer_), world_.rank(), world_.size())});
+                      .slices = owned_slices(tensors_.slices(), world_.rank(), world_.size())});
     metrics_.record_checkpoint("success");
     metrics_.set_newest_checkpoint(
-        saved_bytes(*trainer_),
+        saved_bytes(tensors_),
         std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
     if (is_leader()) remove_old_checkpoints();
   } catch (const Error& error) {

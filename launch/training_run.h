@@ -9,6 +9,7 @@
 
 #include "checkpoint/tensor_slice.h"
 #include "data/batch_loader.h"
+#include "launch/host_slices.h"
 #include "launch/profile_table.h"
 #include "launch/progress_line.h"
 #include "launch/run_directory.h"
@@ -60,6 +61,7 @@ class TrainingRun {
   runtime::Memory memory_;
   runtime::Stream stream_;
   std::unique_ptr<model::Trainer> trainer_;
+  HostSlices tensors_;  ///< of the trainer, all that is saved
   std::optional<data::ValidationLoader> validation_;
   Progress progress_;
   std::string run_id_;

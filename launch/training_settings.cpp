@@ -1,5 +1,6 @@
 #include "launch/training_settings.h"
 
+#include "launch/device_choice.h"
 #include "launch/execution_words.h"
 #include "launch/json_text.h"
 #include "runtime/error.h"
@@ -108,7 +109,12 @@ TrainingSettings resolve_settings(const TrainOptions& options, const model::Mode
   settings.microbatch_size = resolve_microbatch(options, ranks);
   settings.last_step = options.stop_at_step == 0 ? options.steps : options.stop_at_step;
   settings.execution = {.storage = precision_of(options.precision, "--precision"),
-                        .recompute = recompute_of(options.recompute, "--recompute")};
+                        .recompute = recompute_of(options.recompute, "--recompute"),
+                        .device = choose_device(options.device, ranks)};
+  if (settings.execution.device == runtime::Device::cuda && options.device == "cuda" && !options.calibration.empty()) {
+    usage("--calibration " + options.calibration +
+          " holds peaks of a processor, and this run computes on a GPU; leave it out, or use --device cpu");
+  }
   settings.learning_rate = {.schedule = *model::schedule_from_name(options.schedule),
                             .peak = options.learning_rate,
                             .minimum = options.min_learning_rate.value_or(options.learning_rate / 10),

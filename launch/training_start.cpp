@@ -33,6 +33,7 @@ json::object config_json(TrainingSettings settings, int ranks, const json::array
           {"model", to_json(settings.config)},
           {"resolved",
            {{"ranks", ranks},
+            {"device", runtime::name(settings.execution.device)},
             {"microbatch_size", settings.microbatch_size},
             {"sequence_length", settings.sequence_length},
             {"tokenizer", settings.tokenizer},
@@ -136,7 +137,7 @@ void TrainingRun::open_files() {
 bool TrainingRun::resume() {
   const std::string checkpoints = directory_->checkpoints_path();
   const Resume& wanted = settings_.options.resume;
-  const std::vector<checkpoint::TensorSlice> slices = training_slices(*trainer_);
+  const std::vector<checkpoint::TensorSlice>& slices = tensors_.slices();
   std::optional<checkpoint::Loaded> loaded;
   if (wanted.mode == Resume::Mode::step) {
     const std::string directory = checkpoint::step_directory(checkpoints, wanted.step);
@@ -146,6 +147,7 @@ bool TrainingRun::resume() {
     loaded = checkpoint::load_newest(files_, world_, checkpoints, slices);
   }
   if (!loaded) return false;
+  tensors_.push();
   model::round_masters(stream_, trainer_->units);
   progress_ = progress_from(loaded->manifest.state, checkpoints);
   run_id_ = loaded->manifest.run_id;

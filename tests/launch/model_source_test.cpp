@@ -27,7 +27,7 @@ void save_run(const std::string& run, const std::string& precision) {
 }
 
 ModelSource find(const std::string& run, const std::string& precision) {
-  return find_model(runtime::real_files(), *runtime::solo_communicator(), run, precision);
+  return find_model(runtime::real_files(), *runtime::solo_communicator(), run, precision, "cpu");
 }
 
 TEST(ModelSource, IsComputedAsItWasTrainedUnlessTheUserSaysOtherwise) {

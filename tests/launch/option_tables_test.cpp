@@ -92,7 +92,7 @@ TEST(TrainOptions, RangesAreChecked) {
   EXPECT_EQ(train_error({"--log-every", "0"}), "--log-every: '0' is out of range, at least 1");
   EXPECT_EQ(train_error({"--checkpoint-every", "-1"}), "--checkpoint-every: '-1' is out of range, at least 0");
   EXPECT_EQ(train_error({"--run", ""}), "--run: '' is not a path");
-  EXPECT_EQ(train_error({"--device", "tpu"}), "--device: 'tpu' is not one of auto, cpu");
+  EXPECT_EQ(train_error({"--device", "tpu"}), "--device: 'tpu' is not one of auto, cpu, cuda");
   EXPECT_EQ(train_error({"--precision", "fp16"}), "--precision: 'fp16' is not one of fp32, bf16");
   EXPECT_EQ(train_error({"--recompute", "some"}), "--recompute: 'some' is not one of none, selective, full");
   EXPECT_EQ(train_error({"--calibration", ""}), "--calibration: '' is not a path");
