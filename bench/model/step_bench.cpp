@@ -1,11 +1,15 @@
 // Whole training steps of a preset on random tokens, one rank:
 //   OMP_NUM_THREADS=2 build/cpu-release/bin/step_bench [--model gpt2-124m] [--batch 4] [--sequence-length 256]
-//     [--precision fp32|bf16] [--recompute none|selective|full] [--steps 10]
-// tokens/s by wall time, the first step left out. Held against the fp32 FMA peak measured in the same run: model flop/s
-// are tokens/s x (6 N + 6 L C T), causal counted once, recomputation not (model/config.h).
+//     [--precision fp32|bf16] [--recompute none|selective|full] [--warmup 1] [--steps 10] [--learning-rate 6e-4]
+//     [--device cpu|cuda] [--json FILE] [--export DIRECTORY]
+// tokens/s by wall time, the warm-up left out. Model flop/s are tokens/s x (6 N + 6 L C T), causal counted once,
+// recomputation not (model/config.h). Held against what was measured in the same run: on the CPU the fp32 FMA peak, on the
+// GPU the 8192^3 bf16 product, and there against NVIDIA's data sheet too. --export writes what another program needs to
+// train the same steps (start_files.h), with --warmup 0 usually.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -15,8 +19,12 @@
 #include <string>
 #include <vector>
 
+#include "bench/model/start_files.h"
 #include "model/train_step.h"
+#include "runtime/cuda_device.h"
+#include "runtime/device_peaks.h"
 #include "runtime/error.h"
+#include "runtime/files.h"
 #include "runtime/machine_peaks.h"
 #include "runtime/program_start.h"
 #include "runtime/stopwatch.h"
@@ -31,8 +39,17 @@ using runtime::ErrorKind;
 using Options = std::map<std::string, std::string>;
 
 Options parse(int argc, char** argv) {
-  Options options = {{"--model", "gpt2-124m"}, {"--batch", "4"},        {"--sequence-length", "256"},
-                     {"--precision", "fp32"},  {"--recompute", "none"}, {"--steps", "10"}};
+  Options options = {{"--model", "gpt2-124m"},
+                     {"--batch", "4"},
+                     {"--sequence-length", "256"},
+                     {"--precision", "fp32"},
+                     {"--recompute", "none"},
+                     {"--warmup", "1"},
+                     {"--steps", "10"},
+                     {"--learning-rate", "6e-4"},
+                     {"--device", "cpu"},
+                     {"--json", ""},
+                     {"--export", ""}};
   for (int i = 1; i < argc; i += 2) {
     const auto found = options.find(argv[i]);
     if (found == options.end() || i + 1 == argc) {
@@ -43,10 +60,13 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
-int64_t number(const Options& options, const std::string& name) {
+int64_t number(const Options& options, const std::string& name, int64_t least = 1) {
   const std::string& text = options.at(name);
-  const int64_t value = std::atoll(text.c_str());
-  if (value < 1) throw Error(ErrorKind::usage, "step_bench: " + name + " is " + text + ", expected 1 or more");
+  const int64_t value = text.find_first_not_of("0123456789") == std::string::npos ? std::atoll(text.c_str()) : -1;
+  if (value < least) {
+    throw Error(ErrorKind::usage,
+                "step_bench: " + name + " is " + text + ", expected " + std::to_string(least) + " or more");
+  }
   return value;
 }
 
@@ -87,22 +107,30 @@ Spread spread(std::vector<double> values) {
   return {values.front(), values[values.size() / 2], values.back()};
 }
 
-/// What was measured in each step but the first.
+/// What was measured in each step after the warm-up; losses of all.
 struct Measured {
+  std::vector<double> losses;
   std::vector<double> step_seconds;
   std::vector<double> forward_seconds;
   std::vector<double> backward_seconds;
   std::vector<double> update_seconds;
 };
 
-Measured run_steps(Trainer& trainer, const HostMicrobatch& batch, int64_t steps) {
+struct StepCount {
+  int64_t warmup = 1;
+  int64_t measured = 10;
+};
+
+Measured run_steps(Trainer& trainer, const HostMicrobatch& batch, const StepCount& count, UpdateOptions update) {
   Measured measured;
-  for (int64_t step = 0; step <= steps; ++step) {
+  for (int64_t step = 0; step < count.warmup + count.measured; ++step) {
+    update.update = step + 1;
     const runtime::Stopwatch watch;
-    const StepResult result = train_step(trainer, std::span(&batch, 1), {.update = step + 1});
+    const StepResult result = train_step(trainer, std::span(&batch, 1), update);
     const double seconds = watch.seconds();
     if (!result.updated) throw Error(ErrorKind::internal, "step_bench: the loss is not finite");
-    if (step == 0) continue;
+    measured.losses.push_back(result.loss);
+    if (step < count.warmup) continue;
     measured.step_seconds.push_back(seconds);
     measured.forward_seconds.push_back(result.times.forward_seconds);
     measured.backward_seconds.push_back(result.times.backward_seconds);
@@ -117,7 +145,20 @@ void print_phase(const char* name, const std::vector<double>& seconds, double st
               100 * phase.median / step_seconds);
 }
 
-void print_results(const ModelConfig& config, const HostMicrobatch& batch, const Measured& measured, double peak) {
+/// What the model's flops are held against.
+struct Ceiling {
+  std::string name;
+  double flops = 0;
+};
+
+std::vector<Ceiling> measure_ceilings(runtime::Stream& stream) {
+  if (stream.device() == runtime::Device::cpu) return {{"fp32 FMA", runtime::measure_fma_peak()}};
+  return {{"bf16 product of 8192^3", runtime::measure_device_peaks(stream).product_flops},
+          {"data sheet of H100 and H200, bf16", runtime::kHopperSheetFlops}};
+}
+
+void print_results(const ModelConfig& config, const HostMicrobatch& batch, const Measured& measured,
+                   const std::vector<Ceiling>& ceilings) {
   const Spread seconds = spread(measured.step_seconds);
   const auto tokens = static_cast<double>(batch.B * batch.T);
   std::printf("tokens/s   %8.1f (%.1f to %.1f)\n", tokens / seconds.median, tokens / seconds.high,
@@ -127,7 +168,33 @@ void print_results(const ModelConfig& config, const HostMicrobatch& batch, const
   print_phase("backward", measured.backward_seconds, seconds.median);
   print_phase("update", measured.update_seconds, seconds.median);
   const double flops = tokens / seconds.median * flops_per_token(config, batch.T);
-  std::printf("model      %8.1f Gflop/s, %.3f of the peak\n", flops / 1e9, flops / peak);
+  for (const Ceiling& ceiling : ceilings) {
+    std::printf("model      %8.1f Gflop/s, %.3f of the peak (%s)\n", flops / 1e9, flops / ceiling.flops,
+                ceiling.name.c_str());
+  }
+}
+
+/// One object: what print_results says, for a program.
+void write_json(const Options& options, const ModelConfig& config, const Measured& measured,
+                const std::vector<Ceiling>& ceilings) {
+  const std::string& path = options.at("--json");
+  if (path.empty()) return;
+  const Spread seconds = spread(measured.step_seconds);
+  const int64_t T = number(options, "--sequence-length");
+  const double tokens_per_second = static_cast<double>(number(options, "--batch") * T) / seconds.median;
+  std::ofstream file(path);
+  file << "{\"model\": \"" << options.at("--model") << "\", \"batch\": " << options.at("--batch")
+       << ", \"sequence_length\": " << T << ", \"precision\": \"" << options.at("--precision") << "\", \"device\": \""
+       << options.at("--device") << "\",\n \"step_seconds\": " << seconds.median
+       << ", \"step_seconds_low\": " << seconds.low << ", \"step_seconds_high\": " << seconds.high
+       << ", \"tokens_per_second\": " << tokens_per_second << ", \"flops_per_token\": " << flops_per_token(config, T)
+       << ", \"mfu\": {";
+  for (const Ceiling& ceiling : ceilings) {
+    file << (&ceiling == ceilings.data() ? "" : ", ") << "\"" << ceiling.name
+         << "\": " << tokens_per_second * flops_per_token(config, T) / ceiling.flops;
+  }
+  file << "}}\n";
+  if (!file.flush()) throw Error(ErrorKind::io, "step_bench: cannot write " + path);
 }
 
 void bench(const Options& options) {
@@ -135,40 +202,59 @@ void bench(const Options& options) {
   if (config.vocabulary_size == 0) config.vocabulary_size = 256;  // bytes
   const int64_t B = number(options, "--batch");
   const int64_t T = number(options, "--sequence-length");
-  const int64_t steps = number(options, "--steps");
+  const StepCount steps{.warmup = number(options, "--warmup", 0), .measured = number(options, "--steps")};
+  const UpdateOptions update{.learning_rate = std::atof(options.at("--learning-rate").c_str())};
   const Execution execution{
       .storage = choice<runtime::DType>(options, "--precision",
                                         {{"fp32", runtime::DType::fp32}, {"bf16", runtime::DType::bf16}}),
       .recompute = choice<Recompute>(
           options, "--recompute",
-          {{"none", Recompute::none}, {"selective", Recompute::selective}, {"full", Recompute::full}})};
+          {{"none", Recompute::none}, {"selective", Recompute::selective}, {"full", Recompute::full}}),
+      .device = choice<runtime::Device>(options, "--device",
+                                        {{"cpu", runtime::Device::cpu}, {"cuda", runtime::Device::cuda}})};
   if (T > config.positions) {
     throw Error(ErrorKind::usage, "step_bench: --sequence-length is " + std::to_string(T) + ", the model has " +
                                       std::to_string(config.positions) + " positions");
   }
 
   const runtime::MemoryPlan plan = plan_training(config, execution, B, T, {}, 1);
-  std::printf("%s, %ld x %ld tokens, %s, recompute %s, %d threads, %ld steps after the first\n",
-              options.at("--model").c_str(), B, T, options.at("--precision").c_str(), options.at("--recompute").c_str(),
-              runtime::compute_threads(), steps);
+  std::printf("%s, %ld x %ld tokens, %s, recompute %s, %s, %ld steps after %ld\n", options.at("--model").c_str(), B, T,
+              options.at("--precision").c_str(), options.at("--recompute").c_str(),
+              execution.device == runtime::Device::cpu
+                  ? (std::to_string(runtime::compute_threads()) + " threads").c_str()
+                  : runtime::cuda_description().c_str(),
+              steps.measured, steps.warmup);
   const auto giga = [](int64_t bytes) { return static_cast<double>(bytes) / 1e9; };
   std::printf("planned    %8.3f GB (persistent %.3f, slot %.3f, scratch %.3f)\n", giga(plan.total_bytes()),
               giga(plan.persistent_bytes), giga(plan.slots * plan.slot_bytes), giga(plan.scratch_bytes));
-  const std::optional<int64_t> available_bytes = runtime::available_memory_bytes();
+  runtime::Stream stream(execution.device);
+  const std::optional<int64_t> available_bytes = runtime::available_memory_bytes(execution.device);
   if (available_bytes && plan.total_bytes() > *available_bytes) {
     throw Error(ErrorKind::device, "step_bench: only " + std::to_string(*available_bytes) + " bytes are free");
   }
-  const double peak = runtime::measure_fma_peak();
-  std::printf("peak       %8.1f Gflop/s (fp32 FMA)\n", peak / 1e9);
+  const std::vector<Ceiling> ceilings = measure_ceilings(stream);
+  for (const Ceiling& ceiling : ceilings) {
+    std::printf("peak       %8.1f Gflop/s (%s)\n", ceiling.flops / 1e9, ceiling.name.c_str());
+  }
+  std::fflush(stdout);
 
-  runtime::Stream stream(runtime::Device::cpu);
-  runtime::Memory memory = runtime::Memory::host(plan);
+  runtime::Memory memory = runtime::Memory::on(execution.device, plan);
   const std::unique_ptr<runtime::Communicator> alone = runtime::solo_communicator();
   parallel::MeshGroups groups = parallel::make_groups({}, *alone);
   const auto trainer = make_trainer(config, Purpose::training, execution, stream, memory, groups);
   initialize(stream, 1, trainer->units);
   const RandomBatch batch(B, T, config.vocabulary_size);
-  print_results(config, batch.view, run_steps(*trainer, batch.view, steps), peak);
+  const std::string& directory = options.at("--export");
+  if (!directory.empty()) {
+    runtime::real_files().make_directory(directory);
+    write_weights(stream, trainer->units, directory);
+    write_batch(batch.view, directory);
+  }
+  const Measured measured = run_steps(*trainer, batch.view, steps, update);
+  print_results(config, batch.view, measured, ceilings);
+  write_json(options, config, measured, ceilings);
+  if (directory.empty()) return;
+  write_record(config, {options.at("--model"), options.at("--precision"), B, T, update, measured.losses}, directory);
 }
 
 }  // namespace
