@@ -81,7 +81,7 @@ mkdir -p "$checkout/launch" "$checkout/tests/parity" "$checkout/build/cuda/bin"
 cp "$source_root/tests/run.sh" "$source_root/tests/venv.sh" "$source_root/tests/requirements.txt" "$checkout/tests"
 cp "$source_root/tests/parity/cuda_stand_ins.sh" "$checkout/tests/parity"
 pretend ../checkout/launch/install_packages.sh <<<''
-pretend ../checkout/build/cuda/bin/trireme <<<'echo CUDA runtime'
+pretend ../checkout/build/cuda/bin/trireme <<<'echo CUDA runtime 13.0, cuBLASLt 13.1.0'
 pretend cmake <<<''
 pretend nvcc <<<''
 pretend ctest <<'END'
@@ -91,11 +91,11 @@ printf '\nThe following tests did not run:\n\t  2 - b (Skipped)\n'
 END
 pretend python3 <<<'exit 1'
 expect "no venv module: skipped, not passed, and three tests of each build, one skipped" 0 \
-  $'*SKIPPED: no Python*\n12 passed, 0 failed, 4 skipped' '' "$checkout/tests/run.sh"
+  $'*SKIPPED: no Python*\n15 passed, 0 failed, 5 skipped' '' "$checkout/tests/run.sh"
 pretend ctest <<<"echo '67% tests passed, 1 tests failed out of 3'; exit 8"
 mv "$checkout/tests/venv.sh" "$work/venv.sh"
 pretend ../checkout/tests/venv.sh <<<''
-expect "failures, nothing skipped" 1 $'*\n13 passed, 3 failed' '' "$checkout/tests/run.sh"
+expect "failures, nothing skipped" 1 $'*\n16 passed, 4 failed' '' "$checkout/tests/run.sh"
 mv "$work/venv.sh" "$checkout/tests/venv.sh"
 
 pip_that() { # SAYS STATUS_OF_ANY_DOWNLOAD: python3 -m venv makes a Python whose pip cannot install
