@@ -65,7 +65,7 @@ build() { # PRESET CMAKE_OPTION...
 }
 
 cuda_speaks() { # the program starts and says what it finds, with or without a GPU
-  build/cuda/bin/trireme --version && build/cuda/bin/trireme --version | grep -q 'CUDA runtime'
+  build/cuda/bin/trireme --version && build/cuda/bin/trireme --version | grep -q 'CUDA runtime .*, cuBLASLt '
 }
 
 part "packages" launch/install_packages.sh "${packages[@]}"
@@ -77,8 +77,10 @@ tests "cpu-asan: tests" --preset cpu-asan "${without_slow[@]}"
 part "cpu-tsan: build" build cpu-tsan
 tests "cpu-tsan: tests" --preset cpu-tsan "${without_slow[@]}"
 if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
-  part "cuda: compile for sm_90a and link" build cuda
+  part "cuda: compile for sm_90a and link" build cuda -DTRIREME_TESTS=ON -DTRIREME_BENCHES=ON
   part "cuda: the program starts" cuda_speaks
+  part "cuda: the bundle" cmake --build --preset cuda --target bundle
+  tests "cuda: tests" --preset cuda "${without_slow[@]}"
 else
   skipped=$((skipped + 1))
   printf '\nSKIPPED: the CUDA build, since there is no nvcc on PATH or in /usr/local/cuda/bin\n'

@@ -257,6 +257,7 @@ void expect_split_matches(const Case<T>& whole, int size) {
 }
 
 TYPED_TEST(Loss, SplitVocabularyMatchesTheWhole) {
+  if (tests::device() != Device::cpu) GTEST_SKIP() << "ranks that are threads do not share a GPU";
   tests::Random random;
   for (const int size : {2, 3}) {
     SCOPED_TRACE(testing::Message() << size << " ranks");
@@ -268,6 +269,7 @@ TYPED_TEST(Loss, SplitVocabularyMatchesTheWhole) {
 
 // The last rank of a padded vocabulary may hold nothing but padding.
 TYPED_TEST(Loss, ARankWhoseEntriesAreAllMaskedAddsNothing) {
+  if (tests::device() != Device::cpu) GTEST_SKIP() << "ranks that are threads do not share a GPU";
   tests::Random random;
   Case<TypeParam> given(random, 4, 90);
   std::ranges::fill(given.targets.values, 7);
