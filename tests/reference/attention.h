@@ -9,15 +9,8 @@
 #include <vector>
 
 #include "runtime/ops/attention.h"
-#include "tests/reference/tensors.h"
 
 namespace trireme::tests {
-
-/// How far dqkv may be off. In bf16 P and dS are rounded to it on a GPU's tensor cores, and y, of which delta is made, on
-/// every device. dq and dk are sums of differences dP - delta, and in the first rows of a document both are nearly equal:
-/// what is left there is rounding. On an emulated GPU 1.4e-2 was seen.
-template <typename T>
-inline constexpr double kAttentionGradientTolerance = std::is_same_v<T, runtime::bf16> ? 2e-2 : kStorageTolerance<T>;
 
 struct AttentionReference {
   std::vector<double> y;            ///< (B*T, H D)

@@ -176,8 +176,7 @@ TEST(AttentionOnCudaBf16, OneMisalignedOperandOfTensorCoreWidthsMatchesFloat64) 
       attention_forward(stream, shape, {given, of_y, log_sum_exp.view()}, tests::scratch());
       attention_backward(stream, shape, {given, of_y, log_sum_exp.view(), of_dy, of_dqkv}, tests::scratch());
       EXPECT_LE(relative_error(off == 2 ? off_y.tensor() : y, expected.y), kStorageTolerance<bf16>);
-      EXPECT_LE(relative_error(off == 3 ? off_dqkv.tensor() : dqkv, expected.dqkv),
-                tests::kAttentionGradientTolerance<bf16>);
+      EXPECT_LE(relative_error(off == 3 ? off_dqkv.tensor() : dqkv, expected.dqkv), kStorageTolerance<bf16>);
     }
   }
 }
@@ -194,7 +193,7 @@ TYPED_TEST(AttentionOnCuda, WideHeadsMatchFloat64) {
         tests::attention_reference(shape, tests::to_double(qkv), tests::to_double(dy));
     const AttentionResults<TypeParam> results = run_attention(shape, qkv, dy);
     EXPECT_LE(relative_error(results.y, expected.y), kStorageTolerance<TypeParam>);
-    EXPECT_LE(relative_error(results.dqkv, expected.dqkv), tests::kAttentionGradientTolerance<TypeParam>);
+    EXPECT_LE(relative_error(results.dqkv, expected.dqkv), kStorageTolerance<TypeParam>);
 
     // The last token once more, behind the others.
     const int64_t row = qkv.shape[1];

@@ -79,7 +79,7 @@ TYPED_TEST(AttentionDocuments, MatchFloat64) {
     EXPECT_LE(relative_error(results.y, expected.y), kStorageTolerance<TypeParam>);
     // Never rounded to the storage.
     EXPECT_LE(relative_error(results.log_sum_exp, expected.log_sum_exp), kStorageTolerance<float>);
-    EXPECT_LE(relative_error(results.dqkv, expected.dqkv), tests::kAttentionGradientTolerance<TypeParam>);
+    EXPECT_LE(relative_error(results.dqkv, expected.dqkv), kStorageTolerance<TypeParam>);
   }
 }
 

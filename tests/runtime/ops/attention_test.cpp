@@ -55,7 +55,7 @@ TYPED_TEST(Attention, ForwardAndBackwardMatchFloat64) {
     EXPECT_LE(relative_error(results.y, expected.y), kStorageTolerance<TypeParam>);
     // Never rounded to the storage: the scores, sums of D products in fp32, err by 1e-6.
     EXPECT_LE(relative_error(results.log_sum_exp, expected.log_sum_exp), kStorageTolerance<float>);
-    EXPECT_LE(relative_error(results.dqkv, expected.dqkv), tests::kAttentionGradientTolerance<TypeParam>);
+    EXPECT_LE(relative_error(results.dqkv, expected.dqkv), kStorageTolerance<TypeParam>);
   }
 }
 

@@ -257,7 +257,6 @@ void expect_split_matches(const Case<T>& whole, int size) {
 }
 
 TYPED_TEST(Loss, SplitVocabularyMatchesTheWhole) {
-  if (tests::device() != Device::cpu) GTEST_SKIP() << "ranks that are threads do not share a GPU";
   tests::Random random;
   for (const int size : {2, 3}) {
     SCOPED_TRACE(testing::Message() << size << " ranks");
@@ -269,7 +268,6 @@ TYPED_TEST(Loss, SplitVocabularyMatchesTheWhole) {
 
 // The last rank of a padded vocabulary may hold nothing but padding.
 TYPED_TEST(Loss, ARankWhoseEntriesAreAllMaskedAddsNothing) {
-  if (tests::device() != Device::cpu) GTEST_SKIP() << "ranks that are threads do not share a GPU";
   tests::Random random;
   Case<TypeParam> given(random, 4, 90);
   std::ranges::fill(given.targets.values, 7);
@@ -280,7 +278,6 @@ TYPED_TEST(Loss, ARankWhoseEntriesAreAllMaskedAddsNothing) {
 }
 
 TYPED_TEST(Loss, DryGroupCostsWhatLocalRanksCost) {
-  if (tests::device() != Device::cpu) GTEST_SKIP() << "ranks that are threads do not share a GPU";
   tests::Random random;
   const Case<TypeParam> whole(random, 5, 12);
   std::vector<RankCase<TypeParam>> ranks(3, RankCase<TypeParam>(whole, 0, 3));
@@ -303,7 +300,6 @@ TYPED_TEST(Loss, DryGroupCostsWhatLocalRanksCost) {
 
 // A profile that left out the gathering would not add up to the step.
 TEST(LossCombine, ItsTimeHoldsTheWaitForTheOtherRanks) {
-  if (tests::device() != Device::cpu) GTEST_SKIP() << "ranks that are threads do not share a GPU";
   constexpr auto kLate = std::chrono::milliseconds(50);
   run_local_ranks(2, [&](Communicator& group) {
     Stream stream(tests::device());
