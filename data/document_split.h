@@ -39,8 +39,8 @@ class CorpusSurvey {
 };
 
 /// A document is validation when the upper 64 bits of its hash are below fraction * 2^64. In a corpus of a few
-/// documents one side may get none by chance: then the shortest document is validation, or the longest training, so that
-/// most of the text is trained on either way. The fraction holds on average over many documents only.
+/// documents one side may get none by chance: then the shortest document is validation, or the longest training, so
+/// that most of the text is trained on either way. The fraction holds on average over many documents only.
 class DocumentSplit {
  public:
   /// `fraction` in [0, 1); 0: all is training. For a corpus of one document see validation_cut().

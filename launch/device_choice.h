@@ -10,8 +10,8 @@ namespace trireme::launch {
 
 std::vector<std::string> device_words();
 
-/// auto: the GPU when there is one and this rank is alone, else the CPU, since several ranks cannot use GPUs yet. Throws Error(usage) saying what is missing when
-/// cuda cannot be had.
+/// auto: the GPU when there is one and this rank is alone, else the CPU, since several ranks cannot use GPUs yet.
+/// Throws Error(usage) saying what is missing when cuda cannot be had.
 runtime::Device choose_device(const std::string& word, int ranks);
 
 }  // namespace trireme::launch

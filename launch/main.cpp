@@ -27,7 +27,7 @@ using namespace trireme;
 
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
-/// How long ranks other than 0 wait before they speak: of several with the same story only rank 0 should live to tell it.
+/// How long ranks other than 0 wait before they speak: of several with one story only rank 0 should live to tell it.
 constexpr auto kPatience = std::chrono::seconds(1);
 constexpr auto kLauncherPatience = std::chrono::seconds(5);  // mpirun takes its time to end the others
 

@@ -28,8 +28,8 @@ struct ModelSource {
 };
 
 /// --model of evaluate and generate: a run (its newest good checkpoint) or a step directory; their --precision,
-/// where empty stands for that of the run, and --device. Collective: rank 0 chooses, since a run may be alive. Throws Error naming the
-/// path and the mend.
+/// where empty stands for that of the run, and --device. Collective: rank 0 chooses, since a run may be alive. Throws
+/// Error naming the path and the mend.
 ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option,
                        const std::string& precision, const std::string& device);
 

@@ -33,8 +33,8 @@ struct StepScale {
 /// tokens/s, mfu and hfu with their formulas.
 std::string profile_table(const StepProfile& profile, const StepScale& scale);
 
-/// How mfu is computed, of model::model_utilisation's values: "tokens/s x 100.0 Mflop (6 N + 6 L C T) / (400.0 Gflop/s x
-/// 2 ranks)".
+/// How mfu is computed, of model::model_utilisation's values: "tokens/s x 100.0 Mflop (6 N + 6 L C T) / (400.0 Gflop/s
+/// x 2 ranks)".
 std::string mfu_formula(double flops_per_token, double peak_flops_per_second, int64_t ranks);
 
 }  // namespace trireme::launch

@@ -29,8 +29,8 @@ void check_run(runtime::Files& files, const TrainingSettings& settings);
 
 class TrainingRun {
  public:
-  /// Takes all memory of the plan (model::plan_training). `world`, `training` and `validation` (null: none) must outlive
-  /// the run.
+  /// Takes all memory of the plan (model::plan_training). `world`, `training` and `validation` (null: none) must
+  /// outlive the run.
   TrainingRun(const TrainingSettings& settings, const runtime::MemoryPlan& plan, runtime::Communicator& world,
               const data::TokenDataset& training, const data::TokenDataset* validation);
 

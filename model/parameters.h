@@ -53,8 +53,8 @@ struct Unit {
 
 enum class Purpose { inference, training };
 
-/// Rows of a table over the vocabulary in the memory of `device`, zeros from V on: as wide as its products like logits to
-/// be. Checkpoints and the model's definition know the V alone.
+/// Rows of a table over the vocabulary in the memory of `device`, zeros from V on: as wide as its products like logits
+/// to be. Checkpoints and the model's definition know the V alone.
 int64_t vocabulary_rows(int64_t V, runtime::Device device);
 
 /// Places every unit in `persistent`, not yet cleared.

@@ -60,8 +60,8 @@ void read_result(Trainer& trainer, StepResult& result) {
   result.updated = std::isfinite(result.loss) && std::isfinite(result.grad_norm);
 }
 
-/// Marks of a step: one at its start, one behind each forward and each backward, one behind the reduction and one at the
-/// end.
+/// Marks of a step: one at its start, one behind each forward and each backward, one behind the reduction and one at
+/// the end.
 StepTimes times_of(const runtime::TimeMarks& marks, size_t microbatches) {
   StepTimes times;
   for (size_t i = 0; i < microbatches; ++i) {

@@ -1,6 +1,6 @@
 // One training step over one global batch: forward and backward of each microbatch, reduction over dp, clipping,
-// update. The same code runs on the CPU, on a GPU and dry, which is how the memory plan is made. It knows neither files nor
-// options nor where tokens come from.
+// update. The same code runs on the CPU, on a GPU and dry, which is how the memory plan is made. It knows neither files
+// nor options nor where tokens come from.
 #pragma once
 
 #include <memory>

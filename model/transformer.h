@@ -1,6 +1,6 @@
-// A decoder-only transformer (Radford et al. 2019, GPT-2; Touvron et al. 2023, arXiv:2302.13971, Llama) from its layers:
-// forward over one microbatch, backward, and the step of generation. It reads like the papers; it knows neither devices
-// nor ranks nor files.
+// A decoder-only transformer (Radford et al. 2019, GPT-2; Touvron et al. 2023, arXiv:2302.13971, Llama) from its
+// layers: forward over one microbatch, backward, and the step of generation. It reads like the papers; it knows neither
+// devices nor ranks nor files.
 #pragma once
 
 #include <functional>

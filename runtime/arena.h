@@ -13,8 +13,8 @@
 
 namespace trireme::runtime {
 
-/// What the system could give without swapping (MemAvailable of /proc/meminfo; nothing when it does not say), or what the
-/// GPU could.
+/// What the system could give without swapping (MemAvailable of /proc/meminfo; nothing when it does not say), or what
+/// the GPU could.
 std::optional<int64_t> available_memory_bytes(Device device);
 
 /// An anonymous mapping, on huge pages where the kernel grants them, touched at once so that no step pays for page

@@ -8,8 +8,8 @@
 namespace trireme::runtime {
 
 /// "CUDA runtime 13.0, cuBLASLt 13.1.0, no driver, no device (no CUDA-capable device is detected)", "CUDA runtime 13.0,
-/// cuBLASLt 13.1.0, driver for CUDA 13.0, 8 devices, first NVIDIA H200", or "built without CUDA (TRIREME_CUDA=ON turns it
-/// on)".
+/// cuBLASLt 13.1.0, driver for CUDA 13.0, 8 devices, first NVIDIA H200", or "built without CUDA (TRIREME_CUDA=ON turns
+/// it on)".
 std::string cuda_description();
 
 }  // namespace trireme::runtime

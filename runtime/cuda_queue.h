@@ -1,6 +1,7 @@
 // The GPU as the rest of runtime sees it: a queue of work in order, device memory, and the two ways across the border.
 // An op's kernels go to the queue and run later; wait() and copies to the host make the host wait, and a copy to the
-// device does when so many are under way that no pinned buffer is free. cuda_queue_none.cpp stands in where the build has no CUDA. This header names no type of CUDA.
+// device does when so many are under way that no pinned buffer is free. cuda_queue_none.cpp stands in where the build
+// has no CUDA. This header names no type of CUDA.
 #pragma once
 
 #include <cstddef>
@@ -54,8 +55,8 @@ void copy_to_host(CudaQueue& queue, const void* device, std::span<std::byte> hos
 /// Queued; the two do not overlap.
 void copy_on_device(CudaQueue& queue, const void* source, void* target, int64_t bytes);
 
-/// Between these two, work is not run but recorded (a CUDA graph): kernels with their arguments. Copies across the border
-/// and wait() are errors there.
+/// Between these two, work is not run but recorded (a CUDA graph): kernels with their arguments. Copies across the
+/// border and wait() are errors there.
 void begin_recording(CudaQueue& queue);
 CudaRecordingPointer end_recording(CudaQueue& queue);
 void replay(CudaQueue& queue, const CudaRecording& recording);

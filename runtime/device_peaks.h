@@ -1,6 +1,6 @@
-// What this rank's GPU can do at best, measured in the run that is held against it: on the GPU what machine_peaks.h is on
-// the CPU. Copies are the driver's, products those of ops/linear.h; operands are random, since a product of zeros takes
-// less power and so runs at a higher clock.
+// What this rank's GPU can do at best, measured in the run that is held against it: on the GPU what machine_peaks.h is
+// on the CPU. Copies are the driver's, products those of ops/linear.h; operands are random, since a product of zeros
+// takes less power and so runs at a higher clock.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ struct DevicePeaks {
   double copy_bytes = 0;          ///< bytes/s read and written, 2 GiB from one place to another
 };
 
-/// Each rate is that of the shortest of several runs, by the device's own clock. Takes 4.5 GiB of its memory for a second
-/// or two. Throws Error(device) when that is not free. `stream` is of Device::cuda.
+/// Each rate is that of the shortest of several runs, by the device's own clock. Takes 4.5 GiB of its memory for a
+/// second or two. Throws Error(device) when that is not free. `stream` is of Device::cuda.
 DevicePeaks measure_device_peaks(Stream& stream);
 
 /// Dense bf16 product of an H100 or H200 (SXM) by NVIDIA's data sheet, flop/s.

@@ -1,6 +1,6 @@
 // What this machine can do at best, measured with compute_threads() threads: the figures that benches, profiles and mfu
-// are held against. Every rate is the work of one run by the seconds of the shortest of several (shortest_run.h: five at
-// least, after one that warms up). It does not know where the figures are kept (calibration.h).
+// are held against. Every rate is the work of one run by the seconds of the shortest of several (shortest_run.h: five
+// at least, after one that warms up). It does not know where the figures are kept (calibration.h).
 #pragma once
 
 #include <cstdint>

@@ -9,15 +9,15 @@
 
 namespace trireme::model {
 
-/// DIRECTORY/weights.f32: the masters of all parameters behind one another, fp32, little endian; DIRECTORY/weights.txt: a line
-/// a parameter, in that order, its name and its shape. The directory exists.
+/// DIRECTORY/weights.f32: the masters of all parameters behind one another, fp32, little endian; DIRECTORY/weights.txt:
+/// a line a parameter, in that order, its name and its shape. The directory exists.
 void write_weights(runtime::Stream& stream, const std::vector<Unit>& units, const std::string& directory);
 
 /// DIRECTORY/batch.i32: B*T tokens, then B*T targets.
 void write_batch(const HostMicrobatch& batch, const std::string& directory);
 
-/// DIRECTORY/start.json: model, B, T, precision, options of the updates, and the loss of each step, the first of them of
-/// the initial weights.
+/// DIRECTORY/start.json: model, B, T, precision, options of the updates, and the loss of each step, the first of them
+/// of the initial weights.
 struct StartRecord {
   std::string model;
   std::string precision;

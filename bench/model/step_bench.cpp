@@ -3,9 +3,9 @@
 //     [--precision fp32|bf16] [--recompute none|selective|full] [--warmup 1] [--steps 10] [--learning-rate 6e-4]
 //     [--device cpu|cuda] [--json FILE] [--export DIRECTORY]
 // tokens/s by wall time, the warm-up left out. Model flop/s are tokens/s x (6 N + 6 L C T), causal counted once,
-// recomputation not (model/config.h). Held against what was measured in the same run: on the CPU the fp32 FMA peak, on the
-// GPU the 8192^3 bf16 product, and there against NVIDIA's data sheet too. --export writes what another program needs to
-// train the same steps (start_files.h), with --warmup 0 usually.
+// recomputation not (model/config.h). Held against what was measured in the same run: on the CPU the fp32 FMA peak, on
+// the GPU the 8192^3 bf16 product, and there against NVIDIA's data sheet too. --export writes what another program
+// needs to train the same steps (start_files.h), with --warmup 0 usually.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

@@ -63,8 +63,8 @@ void dropout_bench(benchmark::State& state, DType storage) {
 }  // namespace
 
 void add_activation_benches() {
-  // In a core's cache; 1,024 tokens of gpt2-124m and of llama-1b; far more. GPU: 16,384 tokens of gpt2-124m, 8,192 of llama-1b
-  // and llama-8b.
+  // In a core's cache; 1,024 tokens of gpt2-124m and of llama-1b; far more. GPU: 16,384 tokens of gpt2-124m, 8,192 of
+  // llama-1b and llama-8b.
   const OpBenchSizes flat{{"n"}, {{1 << 14}, {3 << 20}, {24 << 20}}, {{48 << 20}}};
   const OpBenchSizes gated{{"N", "F"}, {{1024, 3072}, {1024, 8192}}, {{8192, 8192}, {8192, 14336}}};
   add_benches("gelu_forward", gelu_forward_bench, flat);

@@ -54,8 +54,8 @@ void backward_weight(benchmark::State& state, DType storage) {
 
 void add_linear_benches() {
   const std::vector<std::string> names = {"N", "C_in", "C_out"};
-  // A layer and the head (512 tokens at a time) of gpt2-124m; a small model. GPU: 16 x 1,024 tokens of gpt2-124m, a chunk of its
-  // head (vocabulary tables are padded to multiples of 64 there), 8 x 1,024 of gpt2-1558m.
+  // A layer and the head (512 tokens at a time) of gpt2-124m; a small model. GPU: 16 x 1,024 tokens of gpt2-124m, a
+  // chunk of its head (vocabulary tables are padded to multiples of 64 there), 8 x 1,024 of gpt2-1558m.
   const OpBenchSizes training{
       names,
       {{1024, 768, 2304}, {1024, 768, 768}, {1024, 768, 3072}, {1024, 3072, 768}, {512, 768, 50257}, {768, 128, 512}},
@@ -68,8 +68,8 @@ void add_linear_benches() {
        {8192, 1600, 1600},
        {8192, 1600, 6400},
        {8192, 6400, 1600}}};
-  // llama-1b, without biases: q, k and v of 32 + 2 x 8 heads of 64, the attention's output, gate and up, down. GPU: 8,192
-  // tokens, and llama-8b too.
+  // llama-1b, without biases: q, k and v of 32 + 2 x 8 heads of 64, the attention's output, gate and up, down. GPU:
+  // 8,192 tokens, and llama-8b too.
   const OpBenchSizes llama{names,
                            {{1024, 2048, 3072}, {1024, 2048, 2048}, {1024, 2048, 16384}, {1024, 8192, 2048}},
                            {{8192, 2048, 3072},

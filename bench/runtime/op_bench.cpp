@@ -160,8 +160,8 @@ View Operands::make_ids(int64_t N, int64_t end) {
 }
 
 Arena& Operands::scratch() {
-  // CPU: bf16 products: three blocks; attention: 16 T D bytes and 0.2 MiB of tiles a thread, T D is 2^17 at most. GPU: what
-  // products, sorted ids and attention's row sums take at these sizes.
+  // CPU: bf16 products: three blocks; attention: 16 T D bytes and 0.2 MiB of tiles a thread, T D is 2^17 at most. GPU:
+  // what products, sorted ids and attention's row sums take at these sizes.
   static Arena& arena = *new Arena(
       device == Device::cpu ? Arena::host("scratch", (int64_t{1} << 26) + compute_threads() * (int64_t{3} << 20))
                             : Arena::on(device, "scratch", int64_t{1} << 30));

@@ -1,6 +1,6 @@
-// What the benches of ops share: operands in one arena, the device's peaks, and the rates of a stream's stated costs beside
-// them. A bench is a function of a state and a storage that makes operands and says what is called on them; ops_bench.cpp
-// runs those that the add functions register, on the CPU or on the GPU.
+// What the benches of ops share: operands in one arena, the device's peaks, and the rates of a stream's stated costs
+// beside them. A bench is a function of a state and a storage that makes operands and says what is called on them;
+// ops_bench.cpp runs those that the add functions register, on the CPU or on the GPU.
 #pragma once
 
 #include <cstdint>
@@ -54,9 +54,9 @@ using Call = std::function<void()>;
 using Prepare = std::function<Call(Operands&)>;
 
 /// Repeats the prepared call and reports what it stated by time: flop/s of ops that compute, bytes/s, and of_peak =
-/// max(flops / peak flop/s, bytes / peak bytes/s) / time. On the CPU by wall time, on one set of operands; of_peak above 1:
-/// they stay in the caches. On the GPU by its own clock over many queued calls, which go round sets of operands that are
-/// together beyond its L2 by far.
+/// max(flops / peak flop/s, bytes / peak bytes/s) / time. On the CPU by wall time, on one set of operands; of_peak
+/// above 1: they stay in the caches. On the GPU by its own clock over many queued calls, which go round sets of
+/// operands that are together beyond its L2 by far.
 void run(benchmark::State& state, DType storage, const Prepare& prepare);
 
 using OpBench = void (*)(benchmark::State& state, DType storage);

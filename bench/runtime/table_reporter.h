@@ -1,5 +1,5 @@
-// Google Benchmark's output on the console, and besides a table in Markdown of the same runs: time, bytes/s or flop/s, part
-// of the ceiling that binds (op_bench.h's of_peak). Each row is in the file before the next bench begins.
+// Google Benchmark's output on the console, and besides a table in Markdown of the same runs: time, bytes/s or flop/s,
+// part of the ceiling that binds (op_bench.h's of_peak). Each row is in the file before the next bench begins.
 #pragma once
 
 #include <fstream>

@@ -1,5 +1,5 @@
-// Causal self-attention: y = o(attention(q, k, v)), q, k, v = x w_qkv^T + b (Vaswani et al. 2017, arXiv:1706.03762), with
-// grouped key/value heads (Ainslie et al. 2023, arXiv:2305.13245) and, where the model has rope, rotated q and k.
+// Causal self-attention: y = o(attention(q, k, v)), q, k, v = x w_qkv^T + b (Vaswani et al. 2017, arXiv:1706.03762),
+// with grouped key/value heads (Ainslie et al. 2023, arXiv:2305.13245) and, where the model has rope, rotated q and k.
 #pragma once
 
 #include "model/layers/linear.h"

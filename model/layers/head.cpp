@@ -14,9 +14,9 @@ using runtime::View;
 
 namespace {
 
-/// Logits of one chunk. Each product of a chunk reads the whole output matrix, so that few tokens a chunk are slow: on the
-/// CPU, with a vocabulary of 50,257, 160 tokens ran at 0.56 of the FMA peak, other products at 0.7. There 128 MB in fp32,
-/// half in bf16; a GPU takes 1 GB in bf16, 10,000 tokens, for products that fill it (chosen by arithmetic, not measured).
+/// Logits of one chunk. Each product of a chunk reads the whole output matrix, so that few tokens a chunk are slow: on
+/// the CPU, with a vocabulary of 50,257, 160 tokens ran at 0.56 of the FMA peak, other products at 0.7. There 128 MB in
+/// fp32, half in bf16; a GPU takes 1 GB in bf16, 10,000 tokens: products that fill it (by arithmetic, not measured).
 int64_t chunk_elements(runtime::Device device) {
   return device == runtime::Device::cuda ? int64_t{1} << 29 : int64_t{1} << 25;
 }

@@ -1,7 +1,7 @@
-// What kernels need of the GPU beyond CUDA C++: tensor-core products, loads of their fragments, asynchronous copies into
-// shared memory, dynamic shared memory, rounding to bf16 in pairs. Everything is a function, so that the same kernels run
-// on the host: tests/emulation/include has this header's twin, chosen by the include path. PTX names and fragment
-// layouts: NVIDIA, "Parallel Thread Execution ISA", sections mma.m16n8k16, ldmatrix, cp.async.
+// What kernels need of the GPU beyond CUDA C++: tensor-core products, loads of their fragments, asynchronous copies
+// into shared memory, dynamic shared memory, rounding to bf16 in pairs. Everything is a function, so that the same
+// kernels run on the host: tests/emulation/include has this header's twin, chosen by the include path. PTX names and
+// fragment layouts: NVIDIA, "Parallel Thread Execution ISA", sections mma.m16n8k16, ldmatrix, cp.async.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -20,8 +20,8 @@ inline unsigned blocks_for(int64_t n, int64_t size) {
   return static_cast<unsigned>(n <= size ? 1 : (n + size - 1) / size);
 }
 
-/// Queues kernel<<<grid>>>(arguments...). Dynamic shared memory is allowed to the kernel on the way: what needs no leave is
-/// 48 KiB of dynamic and static shared memory together, of which only the compiler knows the second.
+/// Queues kernel<<<grid>>>(arguments...). Dynamic shared memory is allowed to the kernel on the way: what needs no
+/// leave is 48 KiB of dynamic and static shared memory together, of which only the compiler knows the second.
 template <typename... Parameters, typename... Arguments>
 void launch(CudaQueue& queue, const Grid& grid, void (*kernel)(Parameters...), Arguments&&... arguments) {
   if (grid.shared_bytes > 0) {

@@ -1,6 +1,6 @@
-// The products of a queue's linear layers: descriptors made once a shape, each with the algorithm that was fastest here.
-// The choice is made at the first call of a shape outside of recordings, or comes from disk; inside a recording a shape
-// that is new takes what cuBLASLt expects to be fastest, until a call outside of one.
+// The products of a queue's linear layers: descriptors made once a shape, each with the algorithm that was fastest
+// here. The choice is made at the first call of a shape outside of recordings, or comes from disk; inside a recording a
+// shape that is new takes what cuBLASLt expects to be fastest, until a call outside of one.
 #pragma once
 
 #include <map>

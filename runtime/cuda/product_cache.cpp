@@ -132,8 +132,8 @@ ProductChoice ProductCache::keep(const std::string& key, const ProductChoice& ch
   return products_.at(key);
 }
 
-/// What the file holds; nothing where that cannot be used. Throws Error(io) when it cannot be read: what may be whole is
-/// not to be replaced.
+/// What the file holds; nothing where that cannot be used. Throws Error(io) when it cannot be read: what may be whole
+/// is not to be replaced.
 ProductCache::Products ProductCache::read() {
   try {
     if (!files_.exists(path_)) return {};

@@ -1,10 +1,11 @@
-// What timing found for matrix products, kept on disk: one JSON file for each GPU model and version of cuBLASLt. Text and
-// numbers only: it knows neither CUDA nor what the words of an algorithm mean. The file only saves time, but its loss
-// changes bits: other algorithms add up in other orders. So what the file says first is what every rank and every later
-// run uses.
+// What timing found for matrix products, kept on disk: one JSON file for each GPU model and version of cuBLASLt. Text
+// and numbers only: it knows neither CUDA nor what the words of an algorithm mean. The file only saves time, but its
+// loss changes bits: other algorithms add up in other orders. So what the file says first is what every rank and every
+// later run uses.
 //
 // {"kind": "trireme-products", "format_version": 1, "gpu": NAME, "cublaslt": VERSION, "products":
-//  {KEY: {"algorithm": [8 words of 64 bits, hexadecimal], "bias_gradient": "product" | "columns", "microseconds": NUMBER}}}
+//  {KEY: {"algorithm": [8 words of 64 bits, hexadecimal], "bias_gradient": "product" | "columns",
+//         "microseconds": NUMBER}}}
 #pragma once
 
 #include <cstdint>

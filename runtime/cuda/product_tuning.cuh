@@ -1,5 +1,5 @@
-// Which algorithm of a matrix product is fastest here: each is run on operands of its own and timed by events. Costs up to
-// a second for the largest products, once a shape, and device memory for the time of it.
+// Which algorithm of a matrix product is fastest here: each is run on operands of its own and timed by events. Costs up
+// to a second for the largest products, once a shape, and device memory for the time of it.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// What a CudaQueue is: a stream, pinned buffers for what crosses the border, and the handles of libraries that belong to
-// it.
+// What a CudaQueue is: a stream, pinned buffers for what crosses the border, and the handles of libraries that belong
+// to it.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -22,8 +22,8 @@ __device__ __forceinline__ float warp_max(float x) {
   return x;
 }
 
-/// Every thread of the block (a multiple of 32, all of them call) receives the sum. `warps` is shared memory of a value a
-/// warp; it may be used again after the next barrier.
+/// Every thread of the block (a multiple of 32, all of them call) receives the sum. `warps` is shared memory of a value
+/// a warp; it may be used again after the next barrier.
 template <typename T>
 __device__ __forceinline__ T block_sum(T x, T* warps) {
   x = warp_sum(x);

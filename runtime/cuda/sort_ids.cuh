@@ -50,8 +50,8 @@ static __global__ void __launch_bounds__(kSortThreads) count_digits(SortPass pas
   pass.counts[int64_t{blockIdx.x} * kSortDigits + threadIdx.x] = counts[threadIdx.x];
 }
 
-/// Where this tile's first element of the thread's digit goes: behind all elements of smaller digits, and behind those of
-/// the same digit in the tiles before. Every block reads all counts, 1 KiB a tile of 2,048 ids, from L2: less than a
+/// Where this tile's first element of the thread's digit goes: behind all elements of smaller digits, and behind those
+/// of the same digit in the tiles before. Every block reads all counts, 1 KiB a tile of 2,048 ids, from L2: less than a
 /// launch for the scan would take, up to some 10^5 ids. All threads call, and meet at a barrier.
 __device__ __forceinline__ uint32_t first_target(const uint32_t* counts, uint32_t* warp_totals) {
   uint32_t total = 0;

@@ -1,5 +1,5 @@
-// AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101) over the flat range of a unit. What changes from step to step lies
-// in device memory, so that a step can be recorded once and repeated.
+// AdamW (Loshchilov and Hutter 2017, arXiv:1711.05101) over the flat range of a unit. What changes from step to step
+// lies in device memory, so that a step can be recorded once and repeated.
 #pragma once
 
 #include <array>
@@ -29,14 +29,14 @@ struct AdamWConstants {
   static constexpr int64_t kMostUndecayed = 8;
 };
 
-/// The first three numbers of AdamWViews::schedule, for the update that is counted `update` from 1: learning rate, 1 / (1
-/// - beta1^t), 1 / (1 - beta2^t), the corrections in fp64, since 1 - beta^t cancels in the first steps.
+/// The first three numbers of AdamWViews::schedule, for the update that is counted `update` from 1: learning rate,
+/// 1 / (1 - beta1^t), 1 / (1 - beta2^t), the corrections in fp64, since 1 - beta^t cancels in the first steps.
 std::array<float, 3> adamw_schedule(double learning_rate, double beta1, double beta2, int64_t update);
 
-/// scale (1) fp32 := what makes a sum of gradients the clipped gradient of the mean loss, or 0 where loss or gradient is
-/// not finite. totals (3) fp64: sum of losses, count of targets, sum of squares of the summed gradient. With norm =
-/// sqrt(sum of squares) / count: min(1, clip_grad_norm / (norm + 1e-6)) / count (PyTorch's clip_grad_norm_), or 1 / count
-/// where clip_grad_norm is 0. 0 flops, 28 bytes.
+/// scale (1) fp32 := what makes a sum of gradients the clipped gradient of the mean loss, or 0 where loss or gradient
+/// is not finite. totals (3) fp64: sum of losses, count of targets, sum of squares of the summed gradient. With norm =
+/// sqrt(sum of squares) / count: min(1, clip_grad_norm / (norm + 1e-6)) / count (PyTorch's clip_grad_norm_), or 1 /
+/// count where clip_grad_norm is 0. 0 flops, 28 bytes.
 void update_scale(Stream& stream, double clip_grad_norm, ConstView totals, View scale);
 
 /// With [learning_rate, m_correction, v_correction, scale] = schedule: g = scale * gradient; m = beta1 m + (1-beta1) g;

@@ -1,5 +1,5 @@
-// The plain kernels of attention's forward pass: by tiles, as attention_cpu.cpp does it, for a sequence or for new tokens
-// behind cached ones; and one query at a time, for the few new tokens of a decoding step. To be included by
+// The plain kernels of attention's forward pass: by tiles, as attention_cpu.cpp does it, for a sequence or for new
+// tokens behind cached ones; and one query at a time, for the few new tokens of a decoding step. To be included by
 // attention_cuda.cu alone.
 #pragma once
 

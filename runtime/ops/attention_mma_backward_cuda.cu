@@ -179,8 +179,8 @@ __device__ __forceinline__ void put_query_row(float fetched, QueryRows<kQueries>
   }
 }
 
-/// The tiles of kQueries queries, from that of first_key on, of which any sees a key up to last_key. To be called by all
-/// threads of the block.
+/// The tiles of kQueries queries, from that of first_key on, of which any sees a key up to last_key. To be called by
+/// all threads of the block.
 template <int kQueries>
 __device__ __forceinline__ int tiles_that_see(const Heads& heads, int b, int first_key, int last_key) {
   const int first_tile = first_key / kQueries;
@@ -236,8 +236,8 @@ __device__ __forceinline__ void differentiate_scores(const QueryRows<kQueries>& 
   }
 }
 
-/// The work of a block of differentiate_keys, which takes turns: the tiles of queries of the first head of the group that
-/// see its keys, then those of the next head.
+/// The work of a block of differentiate_keys, which takes turns: the tiles of queries of the first head of the group
+/// that see its keys, then those of the next head.
 struct KeyPlace {
   int b;
   int kv_head;

@@ -1,6 +1,6 @@
 // FlashAttention-2 forward (Dao 2023, arXiv:2307.08691, algorithm 1): a block takes kQueries queries of a head and goes
-// over tiles of keys, from the diagonal back to the first key they see. A warp owns 32 queries, so that each fragment of
-// k and v that it reads serves two products; scores stay in its registers, where they become the left operand of P v.
+// over tiles of keys, from the diagonal back to the first key they see. A warp owns 32 queries, so that each fragment
+// of k and v that it reads serves two products; scores stay in registers, where they become the left operand of P v.
 #include <cuda_runtime.h>
 
 #include <algorithm>

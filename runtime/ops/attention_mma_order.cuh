@@ -8,9 +8,9 @@
 
 namespace trireme::runtime::cuda::mma {
 
-/// Blocks take tiles of heads in this order: sections of heads whose streamed rows fit the L2 cache together, one section
-/// after the other; in a section the longest tile of every head, then the next one of every head, and so on, so that the
-/// short ones fill the gaps at the end.
+/// Blocks take tiles of heads in this order: sections of heads whose streamed rows fit the L2 cache together, one
+/// section after the other; in a section the longest tile of every head, then the next one of every head, and so on, so
+/// that the short ones fill the gaps at the end.
 struct BlockOrder {
   int heads = 0;  ///< over all sequences
   int heads_in_section = 0;

@@ -207,9 +207,9 @@ __device__ __forceinline__ void fill(float (&factors)[kRowTiles][2], float value
   for (int i = 0; i < kRowTiles; ++i) factors[i][0] = factors[i][1] = value;
 }
 
-/// Writes a warp's sums, row by row times factors[row tile][half of it], to rows first, first + 1, ... of `out` as far as
-/// they exist, in whole 16-byte pieces. The warp's own rows of a tile, from `tile_row` on, are overwritten on the way;
-/// no other warp may use them.
+/// Writes a warp's sums, row by row times factors[row tile][half of it], to rows first, first + 1, ... of `out` as far
+/// as they exist, in whole 16-byte pieces. The warp's own rows of a tile, from `tile_row` on, are overwritten on the
+/// way; no other warp may use them.
 template <int kD, int kRowTiles>
 __device__ __forceinline__ void store_rows(const Sums<kRowTiles, kD>& sums, const float (&factors)[kRowTiles][2],
                                            bf16* tile, int tile_row, const GlobalRows<bf16>& out, int first) {

@@ -1,5 +1,5 @@
-// Column sums of a matrix on the GPU, added to fp32 sums: the gradient of a bias. In two steps and a fixed order, so that
-// the same shape gives the same bits.
+// Column sums of a matrix on the GPU, added to fp32 sums: the gradient of a bias. In two steps and a fixed order, so
+// that the same shape gives the same bits.
 #pragma once
 
 #include <cstdint>

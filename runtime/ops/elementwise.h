@@ -20,10 +20,10 @@ void fill(Stream& stream, View y, double value);
 /// y = a + b, equal shapes of one storage (fp32 or bf16, s bytes); y may be either. n flops, 3 s n bytes.
 void add(Stream& stream, ConstView a, ConstView b, View y);
 
-/// total (1) fp64 += sum of squares of x (n) fp32: sums of fixed blocks of 4,096 elements, of which 64 are added in order
-/// to the sum of a group, and the groups in order to the total. So the result does not depend on the thread count, and
-/// calls over parts cut between groups (at multiples of 262,144 elements) give the same bits as one. Squares are taken in fp64: not finite exactly when x is not. 2 n flops,
-/// 4 n + 16 bytes.
+/// total (1) fp64 += sum of squares of x (n) fp32: sums of fixed blocks of 4,096 elements, of which 64 are added in
+/// order to the sum of a group, and the groups in order to the total. So the result does not depend on the thread
+/// count, and calls over parts cut between groups (at multiples of 262,144 elements) give the same bits as one. Squares
+/// are taken in fp64: not finite exactly when x is not. 2 n flops, 4 n + 16 bytes.
 void add_sum_of_squares(Stream& stream, ConstView x, View total, Arena& scratch);
 
 /// y (n) fp32 = standard_deviation * N(0, 1), a pure function of (seed, name_hash, begin + index): Philox and

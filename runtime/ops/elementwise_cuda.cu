@@ -23,7 +23,7 @@ struct Sum {
 
 constexpr int kCopyUnroll = 4;
 
-/// Bits, of signalling NaNs too, which arithmetic would quieten. 16-byte words first, then the rest in units of 2 bytes.
+/// Bits, of signalling NaNs too, which arithmetic would quieten. 16-byte words first, then the rest by units of 2.
 __global__ void __launch_bounds__(kThreads) copy_kernel(const uint16_t* x, uint16_t* y, int64_t n, int64_t words) {
   const int64_t block = blockIdx.x;
   const int64_t first = block * kCopyUnroll * kThreads + threadIdx.x;
@@ -131,8 +131,8 @@ __global__ void __launch_bounds__(kWarp) add_in_order_kernel(const double* group
   if (threadIdx.x == 0) *total = result;
 }
 
-/// Four elements of a tensor: see elementwise_cpu.cpp for what comes from which word. The angle is rounded to fp32 before
-/// its cosine is taken, as there.
+/// Four elements of a tensor: see elementwise_cpu.cpp for what comes from which word. The angle is rounded to fp32
+/// before its cosine is taken, as there.
 __device__ __forceinline__ Vector<float> normals_of(const NormalSource& source, int64_t group) {
   const auto index = static_cast<uint64_t>(group);
   const PhiloxCounter words =

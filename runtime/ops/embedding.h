@@ -21,9 +21,9 @@ struct EmbeddingForward {
 };
 void embedding_forward(Stream& stream, const EmbeddingForward& args);
 
-/// dtoken_table[tokens[i]] += dy[i]; dposition_table[positions[i]] += dy[i]. Accumulates: on the CPU in index order for any
-/// thread count; on the GPU rows of one id are added in index order within pieces, and the pieces in an order that only
-/// depends on the ids. With t = 2 tables (1 without positions): t N C flops, 4 t N + s N C + 8 t N C bytes.
+/// dtoken_table[tokens[i]] += dy[i]; dposition_table[positions[i]] += dy[i]. Accumulates: on the CPU in index order for
+/// any thread count; on the GPU rows of one id are added in index order within pieces, and the pieces in an order that
+/// only depends on the ids. With t = 2 tables (1 without positions): t N C flops, 4 t N + s N C + 8 t N C bytes.
 struct EmbeddingBackward {
   ConstView tokens;
   ConstView positions;

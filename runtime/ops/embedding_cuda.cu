@@ -116,8 +116,8 @@ constexpr int kPiece = kEmbeddingPiece;
 constexpr int64_t kMostThreads = 256;
 constexpr int kBatch = 4;  ///< rows that a thread has under way at once
 
-/// A block a piece and strip of columns. A run that lies within the piece starts from the table's row, and is the same sum
-/// as the CPU's; of a run that goes beyond it only a partial sum is kept. No other block touches these rows.
+/// A block a piece and strip of columns. A run that lies within the piece starts from the table's row, and is the same
+/// sum as the CPU's; of a run that goes beyond it only a partial sum is kept. No other block touches these rows.
 template <typename T, bool kVectors>
 __global__ void __launch_bounds__(kMostThreads) add_runs(Runs<T> runs) {
   using P = Part<T, kVectors>;

@@ -60,7 +60,7 @@ void loss_combine(Stream& stream, Communicator& group, ConstView targets, View p
   check_operand(op, "partials", partials, DType::fp32, {N, 3});
   check_operand(op, "totals", totals, DType::fp64, {2});
 
-  // Merging costs 6 flops a rank and token, the sums 4 a token. The scope holds the gathering too: its time is this op's.
+  // Merging costs 6 flops a rank and token, the sums 4 a token. The scope holds the gathering: its time is this op's.
   const OpScope scope = stream.dispatch(
       {.op = op, .flops = N * ((P > 1 ? 6 * P : 0) + 4), .bytes = (P > 1 ? 12 * P * N : 0) + 16 * N + 32});
   const ArenaFrame frame(scratch);

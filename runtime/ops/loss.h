@@ -10,8 +10,8 @@
 
 namespace trireme::runtime {
 
-/// logits (N, columns)[:, V:] := -inf, which counts for nothing in what follows: columns that a device has more than the
-/// vocabulary has entries. 0 flops, s N (columns - V) bytes.
+/// logits (N, columns)[:, V:] := -inf, which counts for nothing in what follows: columns that a device has more than
+/// the vocabulary has entries. 0 flops, s N (columns - V) bytes.
 void mask_padding(Stream& stream, int64_t V, View logits);
 
 /// partials (N, 3) fp32 = per token: max of the logits, sum of exp(logit - max), the target's logit (0 when it is not

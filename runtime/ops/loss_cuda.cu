@@ -15,8 +15,8 @@ constexpr int64_t kMostThreads = 256;  ///< of a row
 constexpr int kBatch = 4;              ///< vectors that a thread has under way at once
 constexpr float kLog2E = 1.44269504f;
 
-/// A row of V logits: whole aligned vectors, and fewer than two vectors of single elements around them. With an odd V the
-/// alignment changes from row to row.
+/// A row of V logits: whole aligned vectors, and fewer than two vectors of single elements around them. With an odd V
+/// the alignment changes from row to row.
 template <typename T>
 struct RowSplit {
   int64_t head;  ///< elements before the first vector
@@ -140,8 +140,8 @@ __global__ void __launch_bounds__(kTotalThreads)
   totals[1] += count;
 }
 
-/// A block a row. The target's entry is rounded once: in bf16 the probability of a sure prediction is 1, but its gradient
-/// is not 0.
+/// A block a row. The target's entry is rounded once: in bf16 the probability of a sure prediction is 1, but its
+/// gradient is not 0.
 template <typename T>
 __global__ void __launch_bounds__(kMostThreads)
     write_gradient(const float* partials, const int32_t* targets, int64_t V, int64_t vocabulary_begin, T* logits) {

@@ -20,10 +20,10 @@ inline constexpr int kMostRowThreads = kMostRowWarps * static_cast<int>(kWarp);
 /// So that no place in a row, nor the first one beyond it that a loop looks at, exceeds an int.
 inline constexpr int64_t kMostRowElements = int64_t{1} << 30;
 
-/// How a row is shared: by `warps`; `held` where the fewest that can hold it are not too many and its vectors are aligned,
-/// else it is read again for each pass. Where a last round of the fewest would be nearly empty, more warps take fewer
-/// rounds: up to twice as many, so that the places of all rounds (warps times rounds) are the fewest. A thread keeps two
-/// rounds at least, whose loads are under way together.
+/// How a row is shared: by `warps`; `held` where the fewest that can hold it are not too many and its vectors are
+/// aligned, else it is read again for each pass. Where a last round of the fewest would be nearly empty, more warps
+/// take fewer rounds: up to twice as many, so that the places of all rounds (warps times rounds) are the fewest. A
+/// thread keeps two rounds at least, whose loads are under way together.
 struct RowPlan {
   int64_t warps;
   bool held;

@@ -48,8 +48,8 @@ __device__ __forceinline__ void load_table(const float* address, float (&values)
   }
 }
 
-/// A thread turns the same kCount channels i.. and i + D/2.. of several heads of a token: threadIdx.x counts channels, .y
-/// heads, .z tokens. So cosines and sines are fetched once.
+/// A thread turns the same kCount channels i.. and i + D/2.. of several heads of a token: threadIdx.x counts channels,
+/// .y heads, .z tokens. So cosines and sines are fetched once.
 template <typename T, int kCount>
 __global__ void __launch_bounds__(kThreads)
     rope_kernel(RopeSizes sizes, const float* table, const int32_t* positions, T* qkv) {

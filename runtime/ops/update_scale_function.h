@@ -1,5 +1,5 @@
-// The factor of a step's gradients, for the CPU and for the one GPU thread that needs it: constexpr, which lets nvcc use
-// it on the device.
+// The factor of a step's gradients, for the CPU and for the one GPU thread that needs it: constexpr, which lets nvcc
+// use it on the device.
 #pragma once
 
 #include <cmath>

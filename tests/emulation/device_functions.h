@@ -1,7 +1,7 @@
 // The device functions of CUDA C++ that kernels of this project may use, for the host emulation: barriers, votes,
-// shuffles, bits, arithmetic, cached loads, integer atomics. Semantics: NVIDIA, "CUDA C++ Programming Guide", sections on
-// synchronisation, warp vote, warp shuffle and atomic functions; "CUDA Math API" for the intrinsics. There is no atomic
-// on floating-point numbers on purpose: the order of such sums is not fixed.
+// shuffles, bits, arithmetic, cached loads, integer atomics. Semantics: NVIDIA, "CUDA C++ Programming Guide", sections
+// on synchronisation, warp vote, warp shuffle and atomic functions; "CUDA Math API" for the intrinsics. There is no
+// atomic on floating-point numbers on purpose: the order of such sums is not fixed.
 #pragma once
 
 #include <bit>

@@ -21,8 +21,8 @@ void set_thread_order(ThreadOrder order, uint64_t seed = 1);
 std::vector<std::string> barrier_sites();
 void forget_barriers();
 
-/// From now on threads pass the __syncthreads at this site without waiting: a kernel without one of its barriers. Empty:
-/// no site (again).
+/// From now on threads pass the __syncthreads at this site without waiting: a kernel without one of its barriers.
+/// Empty: no site (again).
 void ignore_barrier(std::string_view site);
 
 /// Memory of each device; 4 GiB at start. cudaMalloc beyond it fails.

@@ -68,7 +68,7 @@ void Fibers::reserve(size_t count) {
     if (mapping == MAP_FAILED || mprotect(mapping, kGuardBytes, PROT_NONE) != 0) throw std::bad_alloc();
     auto fiber = std::make_unique<Fiber>();
     fiber->mapping = static_cast<unsigned char*>(mapping);
-    // As trireme_switch_stack leaves a stack: six registers, then where to return to, then what enter() would return to.
+    // As trireme_switch_stack leaves a stack: six registers, where to return to, then what enter() would return to.
     auto* top = reinterpret_cast<void**>(fiber->mapping + kGuardBytes + kStackBytes) - 2;
     *--top = nullptr;
     *--top = reinterpret_cast<void*>(&Fibers::enter);

@@ -25,8 +25,8 @@ cudaError_t shuffle(int* results, cudaStream_t stream);
 /// counts (3) of one block of `threads`: threads with an odd index, whether any has index 70, whether all are below 96.
 cudaError_t vote(int* counts, int threads, cudaStream_t stream);
 
-/// d (16, 8) fp32 = a (16, 16) b^T with b (8, 16), both bf16 by rows: through asynchronous copies, ldmatrix and mma. Rows
-/// lie `stride` elements apart in shared memory. `waits`: as it must be; else without waiting for the copies.
+/// d (16, 8) fp32 = a (16, 16) b^T with b (8, 16), both bf16 by rows: through asynchronous copies, ldmatrix and mma.
+/// Rows lie `stride` elements apart in shared memory. `waits`: as it must be; else without waiting for the copies.
 cudaError_t product_tile(const runtime::bf16* a, const runtime::bf16* b, float* d, int stride, bool waits,
                          cudaStream_t stream);
 

@@ -25,8 +25,8 @@ SmallModel generating(const model::ModelConfig& config, const model::Execution& 
                     model::Purpose::inference, execution);
 }
 
-/// Same sums in another order: fp32 leaves a few 1e-7 of each, which the layers after it blow up to some 4e-6. In bf16 a
-/// sum that falls near the middle between two numbers may be rounded the other way, by 2^-8 of itself.
+/// Same sums in another order: fp32 leaves a few 1e-7 of each, which the layers after it blow up to some 4e-6. In bf16
+/// a sum that falls near the middle between two numbers may be rounded the other way, by 2^-8 of itself.
 double cache_tolerance(DType storage) {
   return storage == DType::bf16 ? 3e-2 : 2e-5;
 }

@@ -138,9 +138,9 @@ double error_of(const std::vector<double>& losses, const std::vector<double>& ex
 TEST_P(PyTorch, Bf16IsAsCloseAsItsBf16) {
   std::vector<double> losses;
   for (const StepResult& result : train({.storage = runtime::DType::bf16})) losses.push_back(result.loss);
-  // Rounding errors of 20 steps are a walk: over 35 seeds ours and theirs are 3e-4 to 6e-3 from float64, ours 0.3 to 3.7
-  // times theirs, the largest ratios where theirs happen to be small. A walk may add 3e-3 more; bf16 itself is held to the
-  // bit elsewhere. fp32 is 1e-7 from float64.
+  // Rounding errors of 20 steps are a walk: over 35 seeds ours and theirs are 3e-4 to 6e-3 from float64, ours 0.3 to
+  // 3.7 times theirs, the largest ratios where theirs happen to be small. A walk may add 3e-3 more; bf16 itself is held
+  // to the bit elsewhere. fp32 is 1e-7 from float64.
   const double error = error_of(losses, fixture.losses);
   const double theirs = error_of(fixture.read<double>("/losses_bf16"), fixture.losses);
   EXPECT_LE(error, 3 * theirs + 3e-3);

@@ -131,8 +131,8 @@ struct SmallModel {
       : SmallModel(config, model::plan_training(config, on_device(execution), B, T, options, 1), solo_groups(),
                    model::Purpose::training, execution) {}
 
-  /// Every parameter N(0, deviation), norms around 1; rounded to bf16, so that a model computes with the same weights in
-  /// either storage.
+  /// Every parameter N(0, deviation), norms around 1; rounded to bf16, so that a model computes with the same weights
+  /// in either storage.
   void randomize(std::mt19937_64& random, float deviation = 0.3f) {
     std::normal_distribution<float> normal(0, deviation);
     for (model::Unit& unit : trainer->units) {

@@ -1,4 +1,4 @@
-// Training a small model for some steps, alone or as a rank of several, and what it means that two runs follow each other.
+// Training a small model for some steps, alone or as a rank of several, and what it means that two follow each other.
 #pragma once
 
 #include <gtest/gtest.h>

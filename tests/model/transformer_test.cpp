@@ -19,8 +19,8 @@ constexpr int64_t kB = 2;
 constexpr int64_t kT = 5;
 
 /// How near a whole model comes to float64, relative. In 900 models of these sizes, bf16 reached 0.76 of its bound for
-/// the gradients. It is for weights of N(0, 0.1), as trained ones are: with N(0, 0.3) a layer would blow the rounding of
-/// the one before it up, to 0.12 of a gradient.
+/// the gradients. It is for weights of N(0, 0.1), as trained ones are: with N(0, 0.3) a layer would blow the rounding
+/// of the one before it up, to 0.12 of a gradient.
 struct ModelBound {
   double logits;
   double loss;

@@ -1,5 +1,5 @@
-// Where the ops under test run. The executable says it by the file it is linked with, on_cpu.cpp or on_cuda.cpp: the same
-// tests are held against both.
+// Where the ops under test run. The executable says it by the file it is linked with, on_cpu.cpp or on_cuda.cpp: the
+// same tests are held against both.
 #pragma once
 
 #include <algorithm>

@@ -8,7 +8,7 @@
 
 namespace trireme::tests {
 
-/// One factor of storage T: element (i, j) lies at i * row + j * column, so that a transposed matrix is the same memory.
+/// One factor of storage T: element (i, j) lies at i * row + j * column; a transposed matrix is the same memory.
 template <typename T>
 struct Factor {
   std::span<const T> values;

@@ -10,7 +10,7 @@ namespace trireme::runtime {
 namespace {
 
 // Neighbours on a shared machine halve a rate easily, and a sanitizer costs a factor of ten; what is held here is that
-// work was done and timed: a loop that the compiler dropped, milliseconds taken for seconds. What a run counts is exact.
+// work was done and timed: a loop that the compiler dropped, milliseconds for seconds. What a run counts is exact.
 constexpr double kLeastFlops = 5e7;
 constexpr double kMostFlopsOfAThread = 1e12;  // 5 GHz, two 512-bit multiply-adds a cycle: 3.2e11
 constexpr double kMostBytes = 1e12;

@@ -1,5 +1,5 @@
-// How linear layers choose their algorithms, through the emulation: its cuBLASLt offers three, which add up in different
-// orders.
+// How linear layers choose their algorithms, through the emulation: its cuBLASLt offers three, which add up in
+// different orders.
 #include <gtest/gtest.h>
 
 #include <cmath>

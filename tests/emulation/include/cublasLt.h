@@ -1,5 +1,5 @@
-// The stand-in of NVIDIA's cublasLt.h: what a linear layer needs of it, with the names, values and signatures of cuBLASLt
-// 13. Matrices lie by columns. cublas_lt.cpp computes; cublas_lt_descriptors.cpp keeps the descriptors.
+// The stand-in of NVIDIA's cublasLt.h: what a linear layer needs of it, with the names, values and signatures of
+// cuBLASLt 13. Matrices lie by columns. cublas_lt.cpp computes; cublas_lt_descriptors.cpp keeps the descriptors.
 #pragma once
 
 #include <cstddef>

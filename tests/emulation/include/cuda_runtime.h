@@ -1,7 +1,7 @@
 // The stand-in of NVIDIA's cuda_runtime.h: the words of CUDA C++ that kernels of this project use, and the part of the
 // runtime interface that the project calls, for plain C++ compilers without a CUDA toolkit. Names, values and meanings
-// are those of CUDA 13. This header only declares: see tests/emulation/README.md for what runs where, and emulation.h for
-// what tests can set.
+// are those of CUDA 13. This header only declares: see tests/emulation/README.md for what runs where, and emulation.h
+// for what tests can set.
 #pragma once
 
 #include <cstddef>

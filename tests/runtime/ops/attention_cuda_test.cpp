@@ -1,5 +1,5 @@
-// What the plain attention kernels of the GPU have beyond the tests that they share with the CPU's: two paths of access,
-// heads wider than a tile, any order of threads. For the emulation, which can choose the order.
+// What the plain attention kernels of the GPU have beyond the tests that they share with the CPU's: two paths of
+// access, heads wider than a tile, any order of threads. For the emulation, which can choose the order.
 #include "runtime/ops/attention_cuda.h"
 
 #include <algorithm>
@@ -150,7 +150,7 @@ TYPED_TEST(AttentionOnCuda, MisalignedOperandsGiveTheSameBits) {
   }
 }
 
-// The widths of the tensor-core kernels, which read and write 16 bytes at a time: one operand off is enough to need others.
+// The widths of the tensor-core kernels, which read and write 16 bytes at a time: one operand off needs others.
 TEST(AttentionOnCudaBf16, OneMisalignedOperandOfTensorCoreWidthsMatchesFloat64) {
   Random random;
   for (const int64_t D : {64, 128}) {
@@ -241,8 +241,8 @@ TYPED_TEST(AttentionOnCuda, DeltaIsTheSumOfProducts) {
   }
 }
 
-// Each barrier of the kernels is needed: without it some order of threads changes what comes out. So the tests above can
-// fail.
+// Each barrier of the kernels is needed: without it some order of threads changes what comes out. So the tests above
+// can fail.
 TEST(AttentionBarriers, NoneIsInVain) {
   Random random;
   const AttentionShape shape{.B = 1, .T = 70, .H = 2, .K = 1, .D = 72};

@@ -180,8 +180,8 @@ TEST(AttentionReference, GradientIsTheSlopeOfTheLoss) {
   }
 }
 
-/// Scores of 1000 are rounded by 1000 * 6e-8 before exp, and so are gradients of 30 times the size. In bf16 the rounding
-/// of y, 2^-8, reaches the gradients of the scores, which are small differences here.
+/// Scores of 1000 are rounded by 1000 * 6e-8 before exp, and so are gradients of 30 times the size. In bf16 the
+/// rounding of y, 2^-8, reaches the gradients of the scores, which are small differences here.
 template <typename T>
 constexpr double kLargeScoreTolerance = std::is_same_v<T, bf16> ? 5e-2 : 1e-3;
 

@@ -42,8 +42,8 @@ bool equal_in_every_order(const std::function<std::vector<double>()>& run, const
   return equal;
 }
 
-/// Each barrier that `run` passes is needed: without it some order gives other numbers, or ends the process, for which the
-/// runs have one of their own.
+/// Each barrier that `run` passes is needed: without it some order gives other numbers, or ends the process, for which
+/// the runs have one of their own.
 void expect_each_barrier_needed(const std::function<std::vector<double>()>& run, size_t barriers) {
   testing::GTEST_FLAG(death_test_style) = "fast";
   emulation::forget_barriers();

@@ -91,8 +91,8 @@ TYPED_TEST(Loss, MatchesFloat64) {
   }
 }
 
-// Around vectors of 16 bytes, warps, blocks and the rows that a thread of the GPU has under way; where V is odd each row is
-// aligned differently. Targets lie at both ends of a row, where single elements are.
+// Around vectors of 16 bytes, warps, blocks and the rows that a thread of the GPU has under way; where V is odd each
+// row is aligned differently. Targets lie at both ends of a row, where single elements are.
 TYPED_TEST(Loss, SizesAroundVectorsAndBlocksMatchFloat64) {
   tests::Random random;
   for (const int64_t V : {1, 2, 3, 4, 8, 9, 15, 17, 31, 33, 129, 255, 257, 1025, 2047, 4099, 8191, 8201, 10247}) {

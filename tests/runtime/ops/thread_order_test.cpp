@@ -1,5 +1,5 @@
-// Kernels of elementwise ops give the same bits in whatever order a GPU runs their threads. Only for the emulation, which
-// can choose it.
+// Kernels of elementwise ops give the same bits in whatever order a GPU runs their threads. Only for the emulation,
+// which can choose it.
 #include <functional>
 
 #include "runtime/ops/adamw.h"
