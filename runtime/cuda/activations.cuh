@@ -5,18 +5,19 @@
 
 #include <cuda_runtime.h>
 
+#include <numbers>
+
 #include "runtime/cuda/intrinsics.cuh"
 
 namespace trireme::runtime::cuda {
 
-inline constexpr double kLog2OfE = 1.4426950408889634;
 inline constexpr double kGeluSlope = 2 * 0.79788456080286536;  // 2 sqrt(2/pi)
 inline constexpr double kGeluCubicFactor = 0.044715;
 
 /// 1 + exp(-2u(x)) with u(x) = sqrt(2/pi) (x + 0.044715 x^3); infinite for far negative x, where gelu goes to -0.
 __device__ __forceinline__ float gelu_denominator(float x) {
-  constexpr float kLinear = static_cast<float>(kGeluSlope * kLog2OfE);
-  constexpr float kCubic = static_cast<float>(kGeluSlope * kLog2OfE * kGeluCubicFactor);
+  constexpr float kLinear = static_cast<float>(kGeluSlope * std::numbers::log2e);
+  constexpr float kCubic = static_cast<float>(kGeluSlope * std::numbers::log2e * kGeluCubicFactor);
   return 1.0f + fast_exp2(-x * (kLinear + kCubic * (x * x)));
 }
 
@@ -38,7 +39,7 @@ __device__ __forceinline__ float gelu_derivative(float x) {
 
 /// 1 + exp(-x).
 __device__ __forceinline__ float silu_denominator(float x) {
-  constexpr float kNegated = static_cast<float>(-kLog2OfE);
+  constexpr float kNegated = static_cast<float>(-std::numbers::log2e);
   return 1.0f + fast_exp2(x * kNegated);
 }
 

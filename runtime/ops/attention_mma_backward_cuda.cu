@@ -8,6 +8,7 @@
 #include <cuda_runtime.h>
 
 #include <cassert>
+#include <numbers>
 
 #include "runtime/cuda/launch.cuh"
 #include "runtime/ops/attention_mma_cuda.h"
@@ -80,7 +81,7 @@ __global__ void __launch_bounds__(QueryTiles<kD>::kThreads, QueryTiles<kD>::kBlo
     for (int half = 0; half < 2; ++half) {
       const int query = block_query + warp_row + 16 * i + row_in_tile(2 * half);
       const int64_t row = static_cast<int64_t>(place.head) * heads.T + query;
-      log2_sum[i][half] = query < heads.T ? args.log_sum_exp[row] * kLog2E : INFINITY;  // P = 0
+      log2_sum[i][half] = query < heads.T ? args.log_sum_exp[row] * std::numbers::log2e_v<float> : INFINITY;  // P = 0
       delta[i][half] = query < heads.T ? args.delta[row] : 0.0f;
     }
 
@@ -152,7 +153,7 @@ __device__ __forceinline__ float fetch_query_row(const Heads& heads, const Gradi
   const bool exists = query < heads.T;
   switch (threadIdx.x / kQueries) {
     case 0:
-      return exists ? args.log_sum_exp[row] * kLog2E : INFINITY;
+      return exists ? args.log_sum_exp[row] * std::numbers::log2e_v<float> : INFINITY;
     case 1:
       return exists ? args.delta[row] : 0.0f;
     case 2:  // beyond the sequence the last one's: a 0 there would say that every query of the tile sees every key

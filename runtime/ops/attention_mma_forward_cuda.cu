@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <numbers>
 
 #include "runtime/cuda/launch.cuh"
 #include "runtime/ops/attention_mma_cuda.h"
@@ -160,7 +161,7 @@ __global__ void __launch_bounds__(ForwardTiles<kD>::kThreads, ForwardTiles<kD>::
       inverse[i][half] = 1.0f / sum;
       const int query = queries.first + 16 * i + row_in_tile(2 * half);
       if (query >= heads.T || lane_index() % 4 != 0) continue;
-      log_sum_exp_of_head[query] = softmax.largest[i][half] * heads.scale + fast_log2(sum) * kLn2;
+      log_sum_exp_of_head[query] = softmax.largest[i][half] * heads.scale + fast_log2(sum) * std::numbers::ln2_v<float>;
     }
   store_rows<kD>(outputs, inverse, query_tile, warp_row,
                  y_rows<kD>(heads, y, kept_place.head / heads.H, kept_place.head % heads.H), queries.first);

@@ -5,15 +5,13 @@
 
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 
 #include "runtime/ops/attention.h"
 #include "runtime/ops/attention_mma_order.cuh"
 #include "runtime/ops/attention_mma_tiles.cuh"
 
 namespace trireme::runtime::cuda::mma {
-
-inline constexpr float kLog2E = 1.4426950408889634f;
-inline constexpr float kLn2 = 0.69314718055994531f;
 
 /// The operands that forward and backward have in common; see attention.h.
 struct Heads {
@@ -40,7 +38,7 @@ inline Heads heads_of(const AttentionShape& shape, ConstView qkv, ConstView firs
           .qkv_stride = static_cast<int>((H + 2 * K) * D),
           .y_stride = static_cast<int>(H * D),
           .scale = scale,
-          .log2_scale = scale * kLog2E,
+          .log2_scale = scale * std::numbers::log2e_v<float>,
           .order = {}};
 }
 

@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <numbers>
 
 namespace trireme::runtime {
 
@@ -12,14 +13,13 @@ namespace trireme::runtime {
 [[gnu::always_inline]] inline float fast_exp(float x) {
   constexpr float kLow = -87.0f;
   constexpr float kHigh = 88.0f;
-  constexpr float kRound = 0x1.8p23f;  // adding it leaves the nearest integer in the low bits
-  constexpr float kLog2E = 1.44269504f;
+  constexpr float kRound = 0x1.8p23f;       // adding it leaves the nearest integer in the low bits
   constexpr float kLn2High = 0.693359375f;  // 10 bits: n * kLn2High is exact
   constexpr float kLn2Low = -2.12194440e-4f;
 
   const float at_least = x < kLow ? kLow : x;
   const float bounded = at_least > kHigh ? kHigh : at_least;
-  const float shifted = bounded * kLog2E + kRound;
+  const float shifted = bounded * std::numbers::log2e_v<float> + kRound;
   const float n = shifted - kRound;
   const float r = bounded - n * kLn2High - n * kLn2Low;
   float sum = 1.0f / 5040.0f;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "runtime/cuda/launch.cuh"
 #include "runtime/cuda/reduce.cuh"
@@ -13,7 +14,6 @@ namespace {
 
 constexpr int64_t kMostThreads = 256;  ///< of a row
 constexpr int kBatch = 4;              ///< vectors that a thread has under way at once
-constexpr float kLog2E = 1.44269504f;
 
 /// A row of V logits: whole aligned vectors, and fewer than two vectors of single elements around them. With an odd V
 /// the alignment changes from row to row.
@@ -63,13 +63,13 @@ struct OnlineSum {
 #pragma unroll
     for (int i = 1; i < kCount; ++i) most = fmaxf(most, x[i]);  // passes over NaN, which shows in the sum
     if (most > max) {
-      sum *= fast_exp2((max - most) * kLog2E);
+      sum *= fast_exp2((max - most) * std::numbers::log2e_v<float>);
       max = most;
     }
     const float shift = max == -INFINITY ? 0 : max;  // while all are masked: 0, not exp(-inf + inf)
     float added = 0;
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) added += fast_exp2((x[i] - shift) * kLog2E);
+    for (int i = 0; i < kCount; ++i) added += fast_exp2((x[i] - shift) * std::numbers::log2e_v<float>);
     sum += added;
   }
 };
@@ -90,7 +90,8 @@ __global__ void __launch_bounds__(kMostThreads)
 
   const float max = block_max(row.max, maxima);
   // Equal maxima may be infinite: no difference is taken.
-  const float sum = block_sum(row.max == max ? row.sum : row.sum * fast_exp2((row.max - max) * kLog2E), sums);
+  const float sum =
+      block_sum(row.max == max ? row.sum : row.sum * fast_exp2((row.max - max) * std::numbers::log2e_v<float>), sums);
   if (threadIdx.x > 0) return;
   const int64_t target = targets[i];
   const int64_t index = target - vocabulary_begin;
