@@ -8,12 +8,15 @@ namespace trireme::runtime::cuda {
 inline constexpr unsigned kWarp = 32;
 inline constexpr unsigned kAllLanes = 0xffffffffu;
 
-/// Every lane receives the sum over the warp.
+/// Every lane receives the sum over its group of `lanes` neighbours, a power of two. The whole warp calls.
+template <typename T>
+__device__ __forceinline__ T lanes_sum(T x, int lanes) {
+  for (int mask = lanes / 2; mask > 0; mask /= 2) x += __shfl_xor_sync(kAllLanes, x, mask);
+  return x;
+}
 template <typename T>
 __device__ __forceinline__ T warp_sum(T x) {
-#pragma unroll
-  for (int mask = 16; mask > 0; mask >>= 1) x += __shfl_xor_sync(kAllLanes, x, mask);
-  return x;
+  return lanes_sum(x, static_cast<int>(kWarp));
 }
 
 __device__ __forceinline__ float warp_max(float x) {

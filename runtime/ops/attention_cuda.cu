@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(kRowsThreads)
       for (int e = 0; e < kElements && d + e < shape.D; ++e) sum += to_float(of_y[e]) * to_float(of_dy[e]);
     }
   }
-  for (int mask = lanes / 2; mask > 0; mask /= 2) sum += __shfl_xor_sync(kAllLanes, sum, mask);
+  sum = lanes_sum(sum, lanes);
   if (!exists || threadIdx.x % lanes != 0) return;
   const int64_t token = row / shape.H;
   delta[((token / shape.T) * shape.H + row % shape.H) * shape.T + token % shape.T] = sum;

@@ -200,7 +200,7 @@ __device__ __forceinline__ void score_keys(const float* query, const HeadRows<co
         }
       }
     }
-    for (int mask = lanes / 2; mask > 0; mask /= 2) dot += __shfl_xor_sync(kAllLanes, dot, mask);
+    dot = lanes_sum(dot, lanes);
     if (lane % lanes == 0) scores[key] = dot;
   }
 }

@@ -174,9 +174,7 @@ __device__ __forceinline__ float row_max(float x) {
   return x;
 }
 __device__ __forceinline__ float row_sum(float x) {
-#pragma unroll
-  for (int mask = 8; mask > 0; mask >>= 1) x += __shfl_xor_sync(kAllLanes, x, mask);
-  return x;
+  return lanes_sum(x, 16);
 }
 
 }  // namespace trireme::runtime::cuda::plain_attention
