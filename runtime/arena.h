@@ -69,7 +69,6 @@ class Arena {
   int64_t used_bytes() const { return used_bytes_; }
   int64_t peak_bytes() const { return peak_bytes_; }
   int64_t capacity_bytes() const { return capacity_bytes_; }
-  bool is_dry() const { return base_ == nullptr; }
   /// Forgets everything handed out; the peak stays.
   void reset() { used_bytes_ = 0; }
 
