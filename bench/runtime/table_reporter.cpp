@@ -15,9 +15,9 @@ double counter(const benchmark::BenchmarkReporter::Run& run, const std::string& 
 
 /// "linear_forward/none/bf16/N:16384/..." without what Google Benchmark says of its own doings.
 std::string op_name(std::string name) {
-  for (const char* words : {"/manual_time", "/real_time", "/iterations:20"}) {
+  for (const char* words : {"/manual_time", "/real_time", "/iterations:"}) {
     const size_t at = name.find(words);
-    if (at != std::string::npos) name.erase(at, std::string(words).size());
+    if (at != std::string::npos) name.erase(at, name.find('/', at + 1) - at);
   }
   return name;
 }
