@@ -26,9 +26,9 @@ TEST(Cast, RoundsToNearestEvenAndWidensExactly) {
     x[x.size() / 2] = 1 + 0x1p-8f;  // a tie: goes to 1, which is even
     Tensor<bf16> rounded = poisoned<bf16>(shape);
     cast(stream, x.view(), rounded.view());
-    // Equal to the bit with the conversion that bf16_test holds against a search; but which NaN is the device's choice.
+    // Equal to the bit with the conversion that bf16_test holds against a search; but which NaN is the GPU's choice.
     for (int64_t i = 0; i < x.size(); ++i) {
-      if (std::isnan(x[i])) {
+      if (std::isnan(x[i]) && tests::device() == Device::cuda) {
         EXPECT_TRUE(std::isnan(static_cast<float>(rounded[i])));
       } else {
         ASSERT_EQ(rounded[i].bits, bf16(x[i]).bits) << i;
