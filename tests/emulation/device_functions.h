@@ -1,7 +1,8 @@
-// The device functions of CUDA C++ that kernels of this project may use, for the host emulation: barriers, votes,
-// shuffles, bits, arithmetic, cached loads, integer atomics. Semantics: NVIDIA, "CUDA C++ Programming Guide", sections
-// on synchronisation, warp vote, warp shuffle and atomic functions; "CUDA Math API" for the intrinsics. There is no
-// atomic on floating-point numbers on purpose: the order of such sums is not fixed.
+// The device functions of CUDA C++ that kernels of this project call, for the host emulation: barriers, votes,
+// shuffles, bits, arithmetic, cached loads, integer atomics; others are added when a kernel needs them. Semantics:
+// NVIDIA, "CUDA C++ Programming Guide", sections on synchronisation, warp vote, warp shuffle and atomic functions;
+// "CUDA Math API" for the intrinsics. There is no atomic on floating-point numbers on purpose: the order of such sums
+// is not fixed.
 #pragma once
 
 #include <bit>
@@ -40,12 +41,6 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, const TriremeSite si
 }
 inline int __any_sync(unsigned mask, int predicate, const TriremeSite site = TriremeSite::current()) {
   return __ballot_sync(mask, predicate, site) != 0;
-}
-inline int __all_sync(unsigned mask, int predicate, const TriremeSite site = TriremeSite::current()) {
-  return __ballot_sync(mask, predicate == 0, site) == 0;
-}
-inline unsigned __activemask() {
-  trireme::emulation::kernel_fault("__activemask has no defined answer: name the lanes", TriremeSite::current());
 }
 
 namespace trireme::emulation {
@@ -90,45 +85,8 @@ T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32,
   return trireme::emulation::shuffle(mask, value, lane + delta, delta < size && lane % size + delta < size, site);
 }
 
-// One operating-system thread runs everything, one block after the other.
-inline void __threadfence() {}
-inline void __threadfence_block() {}
-inline void __threadfence_system() {}
-[[noreturn]] inline void __trap() {
-  trireme::emulation::kernel_fault("__trap", TriremeSite::current());
-}
-
 inline int __popc(unsigned x) {
   return std::popcount(x);
-}
-inline int __popcll(unsigned long long x) {
-  return std::popcount(x);
-}
-inline int __clz(int x) {
-  return std::countl_zero(static_cast<unsigned>(x));
-}
-inline int __clzll(long long x) {
-  return std::countl_zero(static_cast<unsigned long long>(x));
-}
-inline int __ffs(int x) {
-  return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1;
-}
-inline int __ffsll(long long x) {
-  return x == 0 ? 0 : std::countr_zero(static_cast<unsigned long long>(x)) + 1;
-}
-inline unsigned __brev(unsigned x) {
-  unsigned reversed = 0;
-  for (int bit = 0; bit < 32; ++bit) reversed |= (x >> bit & 1u) << (31 - bit);
-  return reversed;
-}
-inline unsigned __umulhi(unsigned x, unsigned y) {
-  return static_cast<unsigned>(static_cast<uint64_t>(x) * y >> 32);
-}
-inline int __mulhi(int x, int y) {
-  return static_cast<int>(static_cast<int64_t>(x) * y >> 32);
-}
-inline unsigned long long __umul64hi(unsigned long long x, unsigned long long y) {
-  return static_cast<unsigned long long>(static_cast<unsigned __int128>(x) * y >> 64);
 }
 
 inline unsigned __float_as_uint(float x) {
@@ -143,38 +101,8 @@ inline float __uint_as_float(unsigned x) {
 inline float __int_as_float(int x) {
   return std::bit_cast<float>(x);
 }
-inline long long __double_as_longlong(double x) {
-  return std::bit_cast<long long>(x);
-}
-inline double __longlong_as_double(long long x) {
-  return std::bit_cast<double>(x);
-}
-inline int __float2int_rn(float x) {
-  return static_cast<int>(std::nearbyint(x));
-}
-inline int __float2int_rd(float x) {
-  return static_cast<int>(std::floor(x));
-}
 
-inline float rsqrtf(float x) {
-  return 1.0f / std::sqrt(x);
-}
-inline double rsqrt(double x) {
-  return 1.0 / std::sqrt(x);
-}
-inline float __frsqrt_rn(float x) {
-  return static_cast<float>(1.0 / std::sqrt(static_cast<double>(x)));
-}
-inline float __fsqrt_rn(float x) {
-  return std::sqrt(x);
-}
-inline float __frcp_rn(float x) {
-  return 1.0f / x;
-}
 inline float __fdividef(float x, float y) {
-  return x / y;
-}
-inline float __fdiv_rn(float x, float y) {
   return x / y;
 }
 inline float __fmaf_rn(float x, float y, float z) {
@@ -185,41 +113,6 @@ inline float __fmul_rn(float x, float y) {
   float product = x * y;
   asm("" : "+x"(product));
   return product;
-}
-inline float __fadd_rn(float x, float y) {
-  float sum = x + y;
-  asm("" : "+x"(sum));
-  return sum;
-}
-inline float __fsub_rn(float x, float y) {
-  return __fadd_rn(x, -y);
-}
-inline float __saturatef(float x) {
-  return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f;
-}
-// The C library declares these names for itself and does not define them.
-extern "C" {
-inline float __expf(float x) noexcept {
-  return expf(x);
-}
-inline float __exp10f(float x) noexcept {
-  return exp10f(x);
-}
-inline float __logf(float x) noexcept {
-  return logf(x);
-}
-inline float __log2f(float x) noexcept {
-  return log2f(x);
-}
-inline float __sinf(float x) noexcept {
-  return sinf(x);
-}
-inline float __cosf(float x) noexcept {
-  return cosf(x);
-}
-inline float __powf(float x, float y) noexcept {
-  return powf(x, y);
-}
 }
 
 // CUDA's overloads of min and max: the usual arithmetic conversions, and no NaN where the other is a number.
@@ -251,75 +144,27 @@ inline double max(double a, double b) {
 }
 
 template <typename T>
-T __ldg(const T* address) {
-  return *address;
-}
-template <typename T>
 T __ldcs(const T* address) {
-  return *address;
-}
-template <typename T>
-T __ldcg(const T* address) {
-  return *address;
-}
-template <typename T>
-T __ldca(const T* address) {
-  return *address;
-}
-template <typename T>
-T __ldlu(const T* address) {
   return *address;
 }
 template <typename T>
 void __stcs(T* address, T value) {
   *address = value;
 }
-template <typename T>
-void __stcg(T* address, T value) {
-  *address = value;
-}
-template <typename T>
-void __stwb(T* address, T value) {
-  *address = value;
-}
 
-// Atomics on whole numbers: each gives the old value.
-#define TRIREME_ATOMICS(T)                             \
-  inline T atomicAdd(T* address, T value) {            \
-    return __sync_fetch_and_add(address, value);       \
-  }                                                    \
-  inline T atomicOr(T* address, T value) {             \
-    return __sync_fetch_and_or(address, value);        \
-  }                                                    \
-  inline T atomicAnd(T* address, T value) {            \
-    return __sync_fetch_and_and(address, value);       \
-  }                                                    \
-  inline T atomicExch(T* address, T value) {           \
-    const T old = *address;                            \
-    *address = value;                                  \
-    return old;                                        \
-  }                                                    \
-  inline T atomicCAS(T* address, T compare, T value) { \
-    const T old = *address;                            \
-    if (old == compare) *address = value;              \
-    return old;                                        \
-  }                                                    \
-  inline T atomicMax(T* address, T value) {            \
-    return atomicExch(address, max(*address, value));  \
-  }                                                    \
-  inline T atomicMin(T* address, T value) {            \
-    return atomicExch(address, min(*address, value));  \
+// Atomics on whole numbers, while one thread of the operating system runs all of a grid: each gives the old value.
+#define TRIREME_ATOMICS(T)                       \
+  inline T atomicAdd(T* address, T value) {      \
+    return __sync_fetch_and_add(address, value); \
+  }                                              \
+  inline T atomicMax(T* address, T value) {      \
+    const T old = *address;                      \
+    *address = max(old, value);                  \
+    return old;                                  \
   }
 TRIREME_ATOMICS(int)
 TRIREME_ATOMICS(unsigned)
-TRIREME_ATOMICS(unsigned long long)
 #undef TRIREME_ATOMICS
 void atomicAdd(float* address, float value) = delete;  // bit-equal runs: fix the order of a sum
 void atomicAdd(double* address, double value) = delete;
-inline int atomicSub(int* address, int value) {
-  return atomicAdd(address, -value);
-}
-inline unsigned atomicSub(unsigned* address, unsigned value) {
-  return atomicAdd(address, 0u - value);
-}
 // NOLINTEND
