@@ -8,7 +8,9 @@
 #include <gtest/gtest.h>
 
 #include "runtime/ops/attention.h"
+#include "tests/reference/attention.h"
 #include "tests/reference/device.h"
+#include "tests/reference/op_runs.h"
 #include "tests/reference/tensors.h"
 
 namespace trireme::tests {
@@ -44,6 +46,27 @@ struct AttentionResults {
   Tensor<float> log_sum_exp;
   Tensor<T> dqkv;
 };
+
+template <typename T>
+Bits bits_of(const AttentionResults<T>& results) {
+  return bits_of(results.y, results.log_sum_exp, results.dqkv);
+}
+
+template <typename T>
+void expect_same_bits(const AttentionResults<T>& a, const AttentionResults<T>& b) {
+  EXPECT_TRUE(same_bits(a.y, b.y));
+  EXPECT_TRUE(same_bits(a.log_sum_exp, b.log_sum_exp));
+  EXPECT_TRUE(same_bits(a.dqkv, b.dqkv));
+}
+
+/// As near to float64 as the storage allows.
+template <typename T>
+void expect_matches(const AttentionResults<T>& results, const AttentionReference& expected) {
+  EXPECT_LE(relative_error(results.y, expected.y), kStorageTolerance<T>);
+  // Never rounded to the storage: the scores, sums of D products in fp32, err by 1e-6.
+  EXPECT_LE(relative_error(results.log_sum_exp, expected.log_sum_exp), kStorageTolerance<float>);
+  EXPECT_LE(relative_error(results.dqkv, expected.dqkv), kStorageTolerance<T>);
+}
 
 /// Forward and backward.
 template <typename T>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstring>
+#include <string>
 #include <string_view>
 
 #include "runtime/stream.h"
@@ -33,6 +34,16 @@ inline runtime::Arena& scratch() {
 template <typename T>
 bool same_bits(const Tensor<T>& a, const Tensor<T>& b) {
   return a.shape == b.shape && std::memcmp(a.values.data(), b.values.data(), a.values.size() * sizeof(T)) == 0;
+}
+
+/// All that a call has written, to compare at once.
+using Bits = std::string;
+
+template <typename... Ts>
+Bits bits_of(const Tensor<Ts>&... outputs) {
+  Bits bits;
+  (bits.append(reinterpret_cast<const char*>(outputs.values.data()), outputs.values.size() * sizeof(Ts)), ...);
+  return bits;
 }
 
 /// What `op` cost on `stream` so far; a failure when it was not called exactly `calls` times.

@@ -2,6 +2,7 @@
 // the relative norm that compares an fp32 result with a float64 reference. Knows nothing of any op.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -46,6 +47,25 @@ Tensor<T> poisoned(runtime::Shape shape) {
 /// bf16 rounds each stored value by up to 2^-8 = 4e-3.
 template <typename T>
 inline constexpr double kStorageTolerance = std::is_same_v<T, runtime::bf16> ? 1e-2 : 1e-5;
+
+/// The same tensor, one element off what 16-byte accesses need.
+template <typename T>
+class Misaligned {
+ public:
+  explicit Misaligned(const Tensor<T>& tensor) : shape_(tensor.shape), values_({tensor.size() + 1}) {
+    std::ranges::copy(tensor.values, values_.values.begin() + 1);
+  }
+  runtime::View view() { return values_.view().range(1, shape_); }
+  Tensor<T> tensor() const {
+    Tensor<T> copy(shape_);
+    std::copy_n(values_.values.begin() + 1, copy.size(), copy.values.begin());
+    return copy;
+  }
+
+ private:
+  runtime::Shape shape_;
+  Tensor<T> values_;
+};
 
 /// A view of a dry stream.
 inline runtime::View dry_view(runtime::Shape shape, runtime::DType dtype = runtime::DType::fp32) {

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/emulation/emulation.h"
 #include "tests/reference/op_runs.h"
+#include "tests/reference/thread_orders.h"
 
 namespace trireme::runtime::cuda {
 namespace {
@@ -67,13 +67,7 @@ TYPED_TEST(ColumnSums, AreTheSameBitsInEveryOrderOfThreads) {
   Random random;
   for (const Shape& shape : {Shape{517, 264}, Shape{133, 77}}) {
     const auto dy = random.normals<T>(shape);
-    emulation::set_thread_order(emulation::ThreadOrder::forward);
-    const Tensor<float> expected = sums_of<T>(dy.view());
-    for (const auto order : {emulation::ThreadOrder::reverse, emulation::ThreadOrder::shuffled}) {
-      emulation::set_thread_order(order);
-      EXPECT_TRUE(tests::same_bits(sums_of<T>(dy.view()), expected));
-    }
-    emulation::set_thread_order(emulation::ThreadOrder::forward);
+    tests::expect_same_bits_in_every_order([&] { return tests::bits_of(sums_of<T>(dy.view())); });
   }
 }
 
@@ -81,20 +75,7 @@ TYPED_TEST(ColumnSums, NeedTheirBarrier) {
   using T = TypeParam;
   Random random;
   const auto dy = random.normals<T>({100, 264});
-  const Tensor<float> expected = sums_of<T>(dy.view());
-  emulation::forget_barriers();
-  sums_of<T>(dy.view());
-  const auto sites = emulation::barrier_sites();
-  ASSERT_EQ(sites.size(), 1u);
-  emulation::ignore_barrier(sites[0]);
-  bool differs = false;
-  for (const auto order : {emulation::ThreadOrder::forward, emulation::ThreadOrder::reverse}) {
-    emulation::set_thread_order(order);
-    differs = differs || !tests::same_bits(sums_of<T>(dy.view()), expected);
-  }
-  emulation::ignore_barrier("");
-  emulation::set_thread_order(emulation::ThreadOrder::forward);
-  EXPECT_TRUE(differs);
+  tests::expect_each_barrier_needed([&] { return tests::bits_of(sums_of<T>(dy.view())); }, 1);
 }
 
 TEST(ColumnSumsScratch, FitsTheWorkspaceOfProducts) {

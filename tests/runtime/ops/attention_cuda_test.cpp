@@ -4,24 +4,23 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "runtime/ops/attention_delta_cuda.h"
-#include "tests/emulation/emulation.h"
 #include "tests/reference/attention.h"
 #include "tests/reference/attention_runs.h"
 #include "tests/reference/op_runs.h"
+#include "tests/reference/thread_orders.h"
 
 namespace trireme::runtime {
 namespace {
 
 using tests::AttentionResults;
 using tests::kStorageTolerance;
+using tests::Misaligned;
 using tests::poisoned;
 using tests::Random;
 using tests::random_dy;
@@ -35,36 +34,6 @@ template <typename T>
 class AttentionOnCuda : public testing::Test {};
 using Storages = testing::Types<float, bf16>;
 TYPED_TEST_SUITE(AttentionOnCuda, Storages);
-
-/// The same tensor, one element off what 16-byte accesses need.
-template <typename T>
-class Misaligned {
- public:
-  explicit Misaligned(const Tensor<T>& tensor) : shape_(tensor.shape), values_({tensor.size() + 1}) {
-    std::ranges::copy(tensor.values, values_.values.begin() + 1);
-  }
-  View view() { return values_.view().range(1, shape_); }
-  Tensor<T> tensor() const {
-    Tensor<T> copy(shape_);
-    std::copy_n(values_.values.begin() + 1, copy.size(), copy.values.begin());
-    return copy;
-  }
-
- private:
-  Shape shape_;
-  Tensor<T> values_;
-};
-
-/// `run` under every order of threads.
-void under_every_order(const std::function<void()>& run) {
-  emulation::set_thread_order(emulation::ThreadOrder::reverse);
-  run();
-  for (const uint64_t seed : {1, 2}) {
-    emulation::set_thread_order(emulation::ThreadOrder::shuffled, seed);
-    run();
-  }
-  emulation::set_thread_order(emulation::ThreadOrder::forward);
-}
 
 /// Caches of `past` random tokens, then new ones.
 template <typename T>
@@ -100,18 +69,12 @@ TYPED_TEST(AttentionOnCuda, OrdersOfThreadsDoNotChangeABit) {
     const Tensor<TypeParam> dy = random_dy<TypeParam>(random, shape);
     Tensor<int32_t> first_keys({shape.B * shape.T});
     for (int64_t i = 0; i < first_keys.size(); ++i) first_keys[i] = i % shape.T < 66 ? 0 : 66;
-    const AttentionResults<TypeParam> forward = run_attention(shape, qkv, dy, first_keys.view());
-    under_every_order([&] {
-      const AttentionResults<TypeParam> other = run_attention(shape, qkv, dy, first_keys.view());
-      EXPECT_TRUE(same_bits(other.y, forward.y));
-      EXPECT_TRUE(same_bits(other.log_sum_exp, forward.log_sum_exp));
-      EXPECT_TRUE(same_bits(other.dqkv, forward.dqkv));
-    });
+    tests::expect_same_bits_in_every_order([&] { return bits_of(run_attention(shape, qkv, dy, first_keys.view())); });
   }
   for (const int64_t tokens : {2, 20}) {
+    SCOPED_TRACE(tokens);
     CachedCall<TypeParam> call(random, {.B = 2, .T = tokens, .H = 4, .K = 2, .D = 40}, 150);
-    const Tensor<TypeParam> forward = call.run();
-    under_every_order([&] { EXPECT_TRUE(same_bits(call.run(), forward)) << tokens; });
+    tests::expect_same_bits_in_every_order([&] { return tests::bits_of(call.run()); });
   }
 }
 
@@ -132,9 +95,7 @@ TYPED_TEST(AttentionOnCuda, MisalignedOperandsGiveTheSameBits) {
   attention_forward(stream, shape, {off_qkv.view(), y.view(), log_sum_exp.view()}, tests::scratch());
   attention_backward(stream, shape, {off_qkv.view(), y.view(), log_sum_exp.view(), off_dy.view(), dqkv.view()},
                      tests::scratch());
-  EXPECT_TRUE(same_bits(y.tensor(), expected.y));
-  EXPECT_TRUE(same_bits(log_sum_exp.tensor(), expected.log_sum_exp));
-  EXPECT_TRUE(same_bits(dqkv.tensor(), expected.dqkv));
+  expect_same_bits({y.tensor(), log_sum_exp.tensor(), dqkv.tensor()}, expected);
 
   for (const int64_t tokens : {1, 16}) {
     CachedCall<TypeParam> call(random, {.B = 2, .T = tokens, .H = 2, .K = 1, .D = 40}, 70);
@@ -191,9 +152,7 @@ TYPED_TEST(AttentionOnCuda, WideHeadsMatchFloat64) {
     const Tensor<TypeParam> dy = random_dy<TypeParam>(random, shape);
     const tests::AttentionReference expected =
         tests::attention_reference(shape, tests::to_double(qkv), tests::to_double(dy));
-    const AttentionResults<TypeParam> results = run_attention(shape, qkv, dy);
-    EXPECT_LE(relative_error(results.y, expected.y), kStorageTolerance<TypeParam>);
-    EXPECT_LE(relative_error(results.dqkv, expected.dqkv), kStorageTolerance<TypeParam>);
+    expect_matches(run_attention(shape, qkv, dy), expected);
 
     // The last token once more, behind the others.
     const int64_t row = qkv.shape[1];
@@ -241,33 +200,15 @@ TYPED_TEST(AttentionOnCuda, DeltaIsTheSumOfProducts) {
   }
 }
 
-// Each barrier of the kernels is needed: without it some order of threads changes what comes out. So the tests above
-// can fail.
+// Two in each of three kernels by tiles, two in that of single queries.
 TEST(AttentionBarriers, NoneIsInVain) {
   Random random;
   const AttentionShape shape{.B = 1, .T = 70, .H = 2, .K = 1, .D = 72};
   const Tensor<float> qkv = random_qkv<float>(random, shape);
   const Tensor<float> dy = random_dy<float>(random, shape);
   CachedCall<float> call(random, {.B = 1, .T = 2, .H = 2, .K = 1, .D = 40}, 150);
-  emulation::forget_barriers();
-  const AttentionResults<float> expected = run_attention(shape, qkv, dy);
-  const Tensor<float> cached = call.run();
-  int needed = 0;
-  for (const std::string& site : emulation::barrier_sites()) {
-    emulation::ignore_barrier(site);
-    bool differs = false;
-    const auto run = [&] {
-      const AttentionResults<float> results = run_attention(shape, qkv, dy);
-      differs = differs || !same_bits(results.y, expected.y) || !same_bits(results.dqkv, expected.dqkv) ||
-                !same_bits(call.run(), cached);
-    };
-    run();
-    under_every_order(run);
-    emulation::ignore_barrier({});
-    EXPECT_TRUE(differs) << site;
-    ++needed;
-  }
-  EXPECT_EQ(needed, 8);  // two in each of three kernels by tiles, two in that of single queries
+  tests::expect_each_barrier_needed([&] { return bits_of(run_attention(shape, qkv, dy)) + tests::bits_of(call.run()); },
+                                    8);
 }
 
 }  // namespace

@@ -14,13 +14,11 @@ namespace trireme::runtime {
 namespace {
 
 using tests::AttentionResults;
-using tests::kStorageTolerance;
 using tests::Random;
 using tests::random_dy;
 using tests::random_qkv;
 using tests::relative_error;
 using tests::run_attention;
-using tests::same_bits;
 using tests::Tensor;
 
 template <typename T>
@@ -75,11 +73,7 @@ TYPED_TEST(AttentionDocuments, MatchFloat64) {
     const Tensor<int32_t> first_keys = first_keys_of(shape.T, sequences);
     const tests::AttentionReference expected =
         tests::attention_reference(shape, tests::to_double(qkv), tests::to_double(dy), first_keys.values);
-    const AttentionResults<TypeParam> results = run_attention(shape, qkv, dy, first_keys.view());
-    EXPECT_LE(relative_error(results.y, expected.y), kStorageTolerance<TypeParam>);
-    // Never rounded to the storage.
-    EXPECT_LE(relative_error(results.log_sum_exp, expected.log_sum_exp), kStorageTolerance<float>);
-    EXPECT_LE(relative_error(results.dqkv, expected.dqkv), kStorageTolerance<TypeParam>);
+    expect_matches(run_attention(shape, qkv, dy, first_keys.view()), expected);
   }
 }
 
@@ -91,11 +85,7 @@ TYPED_TEST(AttentionDocuments, AllZerosAreTheSameAsNone) {
     const Tensor<TypeParam> qkv = random_qkv<TypeParam>(random, shape);
     const Tensor<TypeParam> dy = random_dy<TypeParam>(random, shape);
     const Tensor<int32_t> zeros({shape.B * shape.T});
-    const AttentionResults<TypeParam> masked = run_attention(shape, qkv, dy, zeros.view());
-    const AttentionResults<TypeParam> dense = run_attention(shape, qkv, dy);
-    EXPECT_TRUE(same_bits(masked.y, dense.y));
-    EXPECT_TRUE(same_bits(masked.log_sum_exp, dense.log_sum_exp));
-    EXPECT_TRUE(same_bits(masked.dqkv, dense.dqkv));
+    expect_same_bits(run_attention(shape, qkv, dy, zeros.view()), run_attention(shape, qkv, dy));
   }
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <numeric>
 #include <set>
@@ -17,18 +16,16 @@
 #include "runtime/stream.h"
 #include "tests/emulation/emulation.h"
 #include "tests/reference/attention.h"
-#include "tests/reference/op_runs.h"
-#include "tests/reference/tensors.h"
+#include "tests/reference/attention_runs.h"
+#include "tests/reference/thread_orders.h"
 
 namespace trireme::runtime {
 namespace {
 
-using emulation::ThreadOrder;
 using tests::kStorageTolerance;
 using tests::poisoned;
 using tests::Random;
 using tests::relative_error;
-using tests::same_bits;
 using tests::Tensor;
 
 struct Inputs {
@@ -39,9 +36,7 @@ struct Inputs {
 };
 
 Inputs random_inputs(Random& random, const AttentionShape& shape, std::vector<int64_t> documents = {}) {
-  const auto [B, T, H, K, D] = shape;
-  return {shape, random.normals<bf16>({B * T, (H + 2 * K) * D}), random.normals<bf16>({B * T, H * D}),
-          std::move(documents)};
+  return {shape, tests::random_qkv<bf16>(random, shape), tests::random_dy<bf16>(random, shape), std::move(documents)};
 }
 
 Tensor<int32_t> first_keys_of(const Inputs& inputs) {
@@ -58,11 +53,7 @@ Tensor<int32_t> first_keys_of(const Inputs& inputs) {
   return first_keys;
 }
 
-struct Results {
-  Tensor<bf16> y;
-  Tensor<float> log_sum_exp;
-  Tensor<bf16> dqkv;
-};
+using Results = tests::AttentionResults<bf16>;
 
 /// The sum of dy * y over each row of each head, (B, H, T).
 Tensor<float> delta_of(const AttentionShape& shape, const Tensor<bf16>& y, const Tensor<bf16>& dy) {
@@ -103,45 +94,19 @@ Results run(const Inputs& inputs) {
   return results;
 }
 
-/// Each document of each sequence alone, in float64.
 tests::AttentionReference expected(const Inputs& inputs) {
-  const auto [B, T, H, K, D] = inputs.shape;
-  const int64_t row = (H + 2 * K) * D;
-  tests::AttentionReference all;
-  all.y.resize(static_cast<size_t>(B * T * H * D));
-  all.log_sum_exp.resize(static_cast<size_t>(B * H * T));
-  all.dqkv.resize(static_cast<size_t>(B * T * row));
-  const std::vector<int64_t> documents = inputs.documents.empty() ? std::vector<int64_t>{T} : inputs.documents;
-  const std::vector<double> qkv = tests::to_double(inputs.qkv);
-  const std::vector<double> dy = tests::to_double(inputs.dy);
-  for (int64_t b = 0; b < B; ++b) {
-    int64_t begin = b * T;
-    for (const int64_t length : documents) {
-      const AttentionShape alone{.B = 1, .T = length, .H = H, .K = K, .D = D};
-      const tests::AttentionReference one = tests::attention_reference(
-          alone, std::span(qkv).subspan(static_cast<size_t>(begin * row), static_cast<size_t>(length * row)),
-          std::span(dy).subspan(static_cast<size_t>(begin * H * D), static_cast<size_t>(length * H * D)));
-      std::ranges::copy(one.y, all.y.begin() + begin * H * D);
-      std::ranges::copy(one.dqkv, all.dqkv.begin() + begin * row);
-      for (int64_t h = 0; h < H; ++h) {
-        std::copy_n(one.log_sum_exp.begin() + h * length, length,
-                    all.log_sum_exp.begin() + (b * H + h) * T + begin - b * T);
-      }
-      begin += length;
-    }
-  }
-  return all;
+  const bool masks = !inputs.documents.empty();
+  const Tensor<int32_t> first_keys = masks ? first_keys_of(inputs) : Tensor<int32_t>({0});
+  return tests::attention_reference(inputs.shape, tests::to_double(inputs.qkv), tests::to_double(inputs.dy),
+                                    first_keys.values);
 }
 
 void expect_float64(const Inputs& inputs) {
   const auto [B, T, H, K, D] = inputs.shape;
-  SCOPED_TRACE(testing::Message() << "B " << B << ", T " << T << ", H " << H << ", K " << K << ", D " << D);
+  SCOPED_TRACE(tests::described(inputs.shape));
   const tests::AttentionReference wanted = expected(inputs);
   const Results results = run(inputs);
-  EXPECT_LE(relative_error(results.y, wanted.y), kStorageTolerance<bf16>);
-  // Never rounded to bf16: sums of exact products in fp32, and an approximate logarithm.
-  EXPECT_LE(relative_error(results.log_sum_exp, wanted.log_sum_exp), kStorageTolerance<float>);
-  EXPECT_LE(relative_error(results.dqkv, wanted.dqkv), kStorageTolerance<bf16>);
+  expect_matches(results, wanted);
   // Each of the three parts: dv is much larger than dq and dk, whose errors must not hide behind it.
   const int64_t row = (H + 2 * K) * D;
   const auto part = [&](const auto& values, int64_t begin, int64_t end) {
@@ -206,62 +171,21 @@ TEST_P(AttentionMma, OneDocumentIsNoMask) {
   const Results without = run(inputs);
   inputs.documents = {150};
   const Results with = run(inputs);
-  EXPECT_TRUE(same_bits(without.y, with.y));
-  EXPECT_TRUE(same_bits(without.log_sum_exp, with.log_sum_exp));
-  EXPECT_TRUE(same_bits(without.dqkv, with.dqkv));
+  expect_same_bits(without, with);
 }
 
 TEST_P(AttentionMma, OrderOfThreadsDoesNotChangeABit) {
   Random random;
   const Inputs inputs = random_inputs(random, {.B = 1, .T = 150, .H = 2, .K = 1, .D = GetParam()}, {70, 80});
-  emulation::set_thread_order(ThreadOrder::forward);
-  const Results forward = run(inputs);
-  for (const ThreadOrder order : {ThreadOrder::reverse, ThreadOrder::shuffled}) {
-    emulation::set_thread_order(order, static_cast<uint64_t>(random.below(1000)));
-    const Results results = run(inputs);
-    EXPECT_TRUE(same_bits(results.y, forward.y));
-    EXPECT_TRUE(same_bits(results.log_sum_exp, forward.log_sum_exp));
-    EXPECT_TRUE(same_bits(results.dqkv, forward.dqkv));
-  }
-  emulation::set_thread_order(ThreadOrder::forward);
+  tests::expect_same_bits_in_every_order([&] { return bits_of(run(inputs)); });
 }
 
-/// True when some order of threads gives other bits than `wanted` holds for each of `inputs`.
-bool some_order_shows(const std::vector<Inputs>& inputs, const std::vector<Results>& wanted) {
-  for (const ThreadOrder order : {ThreadOrder::forward, ThreadOrder::reverse, ThreadOrder::shuffled}) {
-    emulation::set_thread_order(order);
-    for (size_t i = 0; i < inputs.size(); ++i) {
-      const Results results = run(inputs[i]);
-      if (!same_bits(results.y, wanted[i].y) || !same_bits(results.dqkv, wanted[i].dqkv)) return true;
-    }
-  }
-  return false;
-}
-
-// So the orders do judge: a kernel without any one of its barriers gives other bits, or ends the process.
+// Two of the forward pass, four of the backward pass.
 TEST(AttentionMmaBarriers, EachIsNeeded) {
-  testing::GTEST_FLAG(death_test_style) = "fast";
   Random random;
-  std::vector<Inputs> inputs;
-  std::vector<Results> wanted;
-  emulation::forget_barriers();
-  for (const int64_t D : {64, 128}) {
-    inputs.push_back(random_inputs(random, {.B = 1, .T = 150, .H = 2, .K = 1, .D = D}));
-    wanted.push_back(run(inputs.back()));
-  }
-  const std::vector<std::string> sites = emulation::barrier_sites();
-  EXPECT_GE(sites.size(), 3u);
-  const auto run_without = [&](const std::string& site) {
-    emulation::ignore_barrier(site);
-    std::_Exit(some_order_shows(inputs, wanted) ? 1 : 0);
-  };
-  // With all of them nothing shows: what fails below fails for its barrier.
-  EXPECT_EXIT(run_without(""), testing::ExitedWithCode(0), "");
-  const auto fails = [](int status) { return status != 0; };
-  for (const std::string& site : sites) {
-    SCOPED_TRACE(site);
-    EXPECT_EXIT(run_without(site), fails, "");
-  }
+  const Inputs narrow = random_inputs(random, {.B = 1, .T = 150, .H = 2, .K = 1, .D = 64});
+  const Inputs wide = random_inputs(random, {.B = 1, .T = 150, .H = 2, .K = 1, .D = 128});
+  tests::expect_each_barrier_needed([&] { return bits_of(run(narrow)) + bits_of(run(wide)); }, 6);
 }
 
 // Sections of heads, the last of them smaller: every tile of every head is someone's work, the longest come first.

@@ -3,20 +3,19 @@
 #include "runtime/ops/layer_norm.h"
 #include "runtime/ops/norm_rows_cuda.cuh"
 #include "runtime/ops/rms_norm.h"
-#include "tests/emulation/emulation.h"
 #include "tests/reference/op_runs.h"
+#include "tests/reference/thread_orders.h"
 
 namespace trireme::runtime {
 namespace {
 
-using emulation::ThreadOrder;
 using tests::poisoned;
 using tests::Tensor;
 
-/// Both norms forward and backward; every output as fp32.
+/// Both norms forward and backward.
 template <typename T>
-std::vector<float> outputs_of(uint64_t seed, int64_t N, int64_t C) {
-  std::mt19937_64 engine(seed);
+tests::Bits outputs_of(int64_t N, int64_t C) {
+  std::mt19937_64 engine(3);  // the same operands in every call
   const auto normals = [&]<typename U>(U, Shape shape) {
     Tensor<U> tensor(shape);
     for (U& value : tensor.values) value = std::normal_distribution<float>()(engine);
@@ -58,34 +57,16 @@ std::vector<float> outputs_of(uint64_t seed, int64_t N, int64_t C) {
                      .dx = rms_dx.view(),
                      .dweight = rms_dweight.view()},
                     tests::scratch());
-  std::vector<float> all;
-  for (const Tensor<T>* tensor : {&sum, &y, &dx, &rms_y, &rms_dx})
-    all.insert(all.end(), tensor->values.begin(), tensor->values.end());
-  for (const Tensor<float>* tensor : {&mean, &rstd, &rms_rstd, &dweight, &dbias, &rms_dweight})
-    all.insert(all.end(), tensor->values.begin(), tensor->values.end());
-  return all;
-}
-
-template <typename T>
-bool equal_in_every_order(int64_t N, int64_t C) {
-  const uint64_t seed = 3;
-  emulation::set_thread_order(ThreadOrder::forward);
-  const std::vector<float> forward = outputs_of<T>(seed, N, C);
-  bool equal = true;
-  for (const ThreadOrder order : {ThreadOrder::reverse, ThreadOrder::shuffled}) {
-    emulation::set_thread_order(order, 11);
-    equal = equal && outputs_of<T>(seed, N, C) == forward;
-  }
-  emulation::set_thread_order(ThreadOrder::forward);
-  return equal;
+  return tests::bits_of(sum, y, dx, rms_y, rms_dx, mean, rstd, rms_rstd, dweight, dbias, rms_dweight);
 }
 
 // Rows of a warp with 8 of them a block, of several warps with some of them a block, of 16 warps, not aligned, long.
 TEST(NormThreadOrders, GiveTheSameBits) {
   for (const auto& [N, C] :
        {std::pair<int64_t, int64_t>{40, 64}, {1100, 8}, {13, 1600}, {3, 8192}, {5, 37}, {2, 16392}}) {
-    EXPECT_TRUE(equal_in_every_order<float>(N, C)) << "fp32, N " << N << ", C " << C;
-    EXPECT_TRUE(equal_in_every_order<bf16>(N, C)) << "bf16, N " << N << ", C " << C;
+    SCOPED_TRACE(testing::Message() << "N " << N << ", C " << C);
+    tests::expect_same_bits_in_every_order([&] { return outputs_of<float>(N, C); });
+    tests::expect_same_bits_in_every_order([&] { return outputs_of<bf16>(N, C); });
   }
 }
 
@@ -116,23 +97,9 @@ TEST(NormRowPlan, MoreWarpsWhereALastRoundIsNearlyEmpty) {
   }
 }
 
-// GiveTheSameBits can fail: it does without any one of the barriers.
-TEST(NormThreadOrders, ShowAMissingBarrier) {
-  const auto passes = [] {
-    bool equal = true;
-    for (const auto& [N, C] : {std::pair<int64_t, int64_t>{1100, 392}, {3, 1601}})
-      equal = equal_in_every_order<float>(N, C) && equal;
-    return equal;
-  };
-  emulation::forget_barriers();
-  EXPECT_TRUE(passes());
-  const std::vector<std::string> sites = emulation::barrier_sites();
-  EXPECT_GE(sites.size(), 4u);
-  for (const std::string& site : sites) {
-    emulation::ignore_barrier(site);
-    EXPECT_FALSE(passes()) << "without the barrier at " << site;
-  }
-  emulation::ignore_barrier({});
+// That of sums over a row, and four of the backward pass.
+TEST(NormThreadOrders, EachBarrierIsNeeded) {
+  tests::expect_each_barrier_needed([] { return outputs_of<float>(1100, 392) + outputs_of<float>(3, 1601); }, 5);
 }
 
 }  // namespace

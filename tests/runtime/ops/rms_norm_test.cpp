@@ -2,38 +2,26 @@
 
 #include <algorithm>
 
+#include "tests/reference/norm_runs.h"
 #include "tests/reference/op_runs.h"
 #include "tests/reference/rms_norm.h"
 
 namespace trireme::runtime {
 namespace {
 
+using tests::kNormSumTolerance;
 using tests::kStorageTolerance;
+using tests::Misaligned;
 using tests::poisoned;
 using tests::relative_error;
 using tests::same_bits;
 using tests::Tensor;
 using tests::to_double;
 
-// Statistics and gradients of parameters are fp32 sums of what is stored, for either storage: an fp32 operation errs by
-// 6e-8, sums of C terms run in 4 or more lanes and sums of N terms in blocks of 64. A wrong term shows as 1e-3 or more.
-constexpr double kSumTolerance = 1e-5;
-
 template <typename T>
 class RmsNorm : public testing::Test {};
 using Storages = testing::Types<float, bf16>;
 TYPED_TEST_SUITE(RmsNorm, Storages);
-
-// Of the GPU's kernels: a vector and less; rows of one warp to the last lane (512 fp32, 1024 bf16) and of one vector
-// more; of all the warps there are (8192, 16384), and rows that do not fit into those.
-constexpr std::pair<int64_t, int64_t> kForwardSizes[] = {{1, 7},    {4, 1},    {3, 16},    {5, 33},   {17, 768},
-                                                         {2, 4099}, {5, 512},  {2, 520},   {9, 1024}, {2, 1032},
-                                                         {1, 8192}, {2, 8200}, {1, 16384}, {2, 16392}};
-// One warp holds 384 fp32 and 768 bf16, all that there are 6144 and 12288. {2200, 8} and {1060, 776} are more rows than
-// the blocks take at once.
-constexpr std::pair<int64_t, int64_t> kBackwardSizes[] = {{1, 7},    {3, 16},    {65, 33},   {17, 768}, {2051, 5},
-                                                          {2, 4099}, {9, 384},   {5, 392},   {3, 776},  {2, 6144},
-                                                          {2, 6152}, {2, 12288}, {3, 12296}, {2200, 8}, {1060, 776}};
 
 template <typename T>
 struct Forward {
@@ -78,12 +66,12 @@ void expect_forward_matches(Forward<T>& forward) {
   }
   const std::vector<double> stored = to_double(forward.with_branch ? forward.sum : forward.residual);
   EXPECT_LE(relative_error(forward.rstd, tests::naive_rms_norm(stored, to_double(forward.weight), 1e-6).rstd),
-            kSumTolerance);
+            kNormSumTolerance);
 }
 
 TYPED_TEST(RmsNorm, ForwardMatchesFloat64) {
   tests::Random random;
-  for (const auto& [N, C] : kForwardSizes) {
+  for (const auto& [N, C] : tests::kNormForwardSizes) {
     for (const bool with_branch : {false, true}) {
       SCOPED_TRACE(testing::Message() << "N " << N << ", C " << C << ", branch " << with_branch);
       Forward<TypeParam> forward(random, N, C, with_branch);
@@ -138,11 +126,10 @@ TYPED_TEST(RmsNorm, NormalisingTheStoredSumGivesTheSameBits) {
     Forward<TypeParam> again = first;
     again.y = poisoned<TypeParam>({N, C});
     again.rstd = poisoned({N});
-    Tensor<TypeParam> moved({N * C + 1});
-    std::copy(first.sum.values.begin(), first.sum.values.end(), moved.values.begin() + 1);
+    Misaligned<TypeParam> moved(first.sum);
     again.with_branch = false;
     RmsNormForward args = again.args();
-    args.residual = moved.view().range(1, {N, C});
+    args.residual = moved.view();
     rms_norm_forward(stream, args);
     EXPECT_TRUE(same_bits(again.y, first.y));
     EXPECT_TRUE(same_bits(again.rstd, first.rstd));
@@ -183,7 +170,7 @@ struct Backward {
 
 TYPED_TEST(RmsNorm, BackwardMatchesFloat64) {
   tests::Random random;
-  for (const auto& [N, C] : kBackwardSizes) {
+  for (const auto& [N, C] : tests::kNormBackwardSizes) {
     for (const bool with_residual : {false, true}) {
       SCOPED_TRACE(testing::Message() << "N " << N << ", C " << C << ", dresidual " << with_residual);
       Backward<TypeParam> backward(random, N, C, with_residual);
@@ -198,7 +185,7 @@ TYPED_TEST(RmsNorm, BackwardMatchesFloat64) {
       Stream stream(tests::device());
       rms_norm_backward(stream, backward.args(), tests::scratch());
       EXPECT_LE(relative_error(backward.dx, expected.dx), kStorageTolerance<TypeParam>);
-      EXPECT_LE(relative_error(backward.dweight, expected.dweight), kSumTolerance);
+      EXPECT_LE(relative_error(backward.dweight, expected.dweight), kNormSumTolerance);
     }
   }
 }
@@ -218,26 +205,21 @@ TYPED_TEST(RmsNorm, ResidualGradientMayBeDx) {
 // Every operand one element off its alignment, as in a view of a larger matrix.
 TYPED_TEST(RmsNorm, BackwardTakesAnyAlignment) {
   tests::Random random;
-  const int64_t N = 5;
-  const int64_t C = 40;
-  Backward<TypeParam> aligned(random, N, C, true);
-  Backward<TypeParam> moved = aligned;
-  const auto shifted = [](Tensor<TypeParam>& tensor) {
-    tensor.values.insert(tensor.values.begin(), TypeParam(NAN));
-    return runtime::view_of(std::span<TypeParam>(tensor.values).subspan(1), tensor.shape);
-  };
-  RmsNormBackward args = moved.args();
-  args.dy = shifted(moved.dy);
-  args.sum = shifted(moved.sum);
-  args.weight = shifted(moved.weight);
-  args.dresidual = shifted(moved.dresidual);
-  args.dx = shifted(moved.dx);
+  Backward<TypeParam> aligned(random, 5, 40, true);
+  Backward<TypeParam> other = aligned;
+  Misaligned<TypeParam> dy(aligned.dy), sum(aligned.sum), weight(aligned.weight), dresidual(aligned.dresidual);
+  Misaligned<TypeParam> dx(aligned.dx);
+  RmsNormBackward args = other.args();
+  args.dy = dy.view();
+  args.sum = sum.view();
+  args.weight = weight.view();
+  args.dresidual = dresidual.view();
+  args.dx = dx.view();
   Stream stream(tests::device());
   rms_norm_backward(stream, aligned.args(), tests::scratch());
   rms_norm_backward(stream, args, tests::scratch());
-  moved.dx.values.erase(moved.dx.values.begin());
-  EXPECT_LE(relative_error(moved.dx, to_double(aligned.dx)), kStorageTolerance<TypeParam>);
-  EXPECT_LE(relative_error(moved.dweight, to_double(aligned.dweight)), kSumTolerance);
+  EXPECT_LE(relative_error(dx.tensor(), to_double(aligned.dx)), kStorageTolerance<TypeParam>);
+  EXPECT_LE(relative_error(other.dweight, to_double(aligned.dweight)), kNormSumTolerance);
 }
 
 TYPED_TEST(RmsNorm, NoRowsChangeNothing) {
