@@ -1,6 +1,7 @@
 #include "runtime/memory.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/error.h"
 
@@ -41,20 +42,29 @@ int64_t SlotRing::peak_bytes() const {
   return peak;
 }
 
-Memory Memory::dry(int64_t slots) {
-  return {Arena::dry("persistent"), SlotRing::dry(slots), Arena::dry("scratch")};
+int64_t MemoryPlan::slot_bytes() const {
+  int64_t bytes = 0;
+  for (const SlotPlan& chunk : slots) bytes += chunk.count * chunk.bytes;
+  return bytes;
+}
+
+Memory Memory::dry(const std::vector<int64_t>& slot_counts) {
+  std::vector<SlotRing> rings;
+  for (const int64_t count : slot_counts) rings.push_back(SlotRing::dry(count));
+  return {Arena::dry("persistent"), std::move(rings), Arena::dry("scratch")};
 }
 
 Memory Memory::on(Device device, const MemoryPlan& plan) {
-  return {Arena::on(device, "persistent", plan.persistent_bytes), SlotRing::on(device, plan.slots, plan.slot_bytes),
-          Arena::on(device, "scratch", plan.scratch_bytes)};
+  Arena persistent = Arena::on(device, "persistent", plan.persistent_bytes);
+  std::vector<SlotRing> rings;
+  for (const SlotPlan& chunk : plan.slots) rings.push_back(SlotRing::on(device, chunk.count, chunk.bytes));
+  return {std::move(persistent), std::move(rings), Arena::on(device, "scratch", plan.scratch_bytes)};
 }
 
 MemoryPlan Memory::used() const {
-  return {.persistent_bytes = persistent.peak_bytes(),
-          .slot_bytes = slots.peak_bytes(),
-          .slots = slots.slots(),
-          .scratch_bytes = scratch.peak_bytes()};
+  MemoryPlan plan{.persistent_bytes = persistent.peak_bytes(), .slots = {}, .scratch_bytes = scratch.peak_bytes()};
+  for (const SlotRing& ring : slots) plan.slots.push_back({.bytes = ring.peak_bytes(), .count = ring.slots()});
+  return plan;
 }
 
 }  // namespace trireme::runtime

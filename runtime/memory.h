@@ -1,6 +1,7 @@
 // The three lifetimes of memory in a training step, and the plan that sizes them.
 //   persistent  parameters, gradients, optimizer state: made at start, never freed
-//   slot        what one microbatch saves between its forward and the end of its backward; equal, handed out by a ring
+//   slot        what one microbatch saves between its forward and the end of its backward in one chunk of layers; the
+//               slots of a chunk are equal, handed out by a ring; chunks differ
 //   scratch     a stack inside one action, empty between actions
 // The plan is made by running the same code over dry memory; the run then allocates exactly that, once. What libraries
 // and communicators take for themselves is not in it (README.md).
@@ -13,13 +14,21 @@
 
 namespace trireme::runtime {
 
+/// The slots of one chunk.
+struct SlotPlan {
+  int64_t bytes = 0;  ///< of one slot
+  int64_t count = 1;
+  bool operator==(const SlotPlan&) const = default;
+};
+
 struct MemoryPlan {
   int64_t persistent_bytes = 0;
-  int64_t slot_bytes = 0;  ///< of one slot
-  int64_t slots = 1;
+  std::vector<SlotPlan> slots;  ///< by chunk
   int64_t scratch_bytes = 0;
 
-  int64_t total_bytes() const { return persistent_bytes + slots * slot_bytes + scratch_bytes; }
+  /// Of all slots of all chunks.
+  int64_t slot_bytes() const;
+  int64_t total_bytes() const { return persistent_bytes + slot_bytes() + scratch_bytes; }
   bool operator==(const MemoryPlan&) const = default;
 };
 
@@ -57,10 +66,11 @@ class SlotRing {
 
 struct Memory {
   Arena persistent;
-  SlotRing slots;
+  std::vector<SlotRing> slots;  ///< by chunk
   Arena scratch;
 
-  static Memory dry(int64_t slots);
+  /// Rings of so many slots by chunk; alone: one chunk of one slot.
+  static Memory dry(const std::vector<int64_t>& slot_counts = {1});
   /// All of the plan, in the memory of `device`, which is not dry.
   static Memory on(Device device, const MemoryPlan& plan);
 

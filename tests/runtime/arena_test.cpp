@@ -51,5 +51,23 @@ TEST(SlotRing, HandsOutOutOfOrderAndRefusesTooMany) {
   EXPECT_EQ(third.arena().allocate(DType::u8, {64}).data, address);
 }
 
+TEST(Memory, DryChunksOfUnequalSlotsAreWhatARunTakes) {
+  Memory dry = Memory::dry({2, 1});
+  dry.persistent.allocate(DType::u8, {300});
+  dry.slots[0].acquire().arena().allocate(DType::u8, {256});
+  dry.slots[1].acquire().arena().allocate(DType::u8, {1024});
+  const MemoryPlan plan = dry.used();
+  EXPECT_EQ(plan.slots, (std::vector<SlotPlan>{{.bytes = 256, .count = 2}, {.bytes = 1024, .count = 1}}));
+  EXPECT_EQ(plan.slot_bytes(), 1536);
+  EXPECT_EQ(plan.total_bytes(), 512 + 1536);
+
+  Memory memory = Memory::on(Device::cpu, plan);
+  memory.persistent.allocate(DType::u8, {300});
+  memory.slots[0].acquire().arena().allocate(DType::u8, {256});
+  memory.slots[1].acquire().arena().allocate(DType::u8, {1024});
+  EXPECT_EQ(memory.used(), plan);
+  EXPECT_EQ(Memory::dry().used().slots, (std::vector<SlotPlan>{{.bytes = 0, .count = 1}}));
+}
+
 }  // namespace
 }  // namespace trireme::runtime
