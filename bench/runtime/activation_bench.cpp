@@ -53,10 +53,11 @@ void dropout_bench(benchmark::State& state, DType storage) {
   const int64_t B = state.range(0);
   run(state, storage, [&](Operands& operands) -> Call {
     Stream& stream = operands.stream();
-    const View x = operands.make({B, state.range(1), state.range(2)});
-    const View y = operands.make({B, state.range(1), state.range(2)});
-    const View samples = operands.make({B}, DType::i64);
-    return [=, &stream] { dropout(stream, {.probability = 0.1f}, samples, x, y); };
+    const int64_t T = state.range(1);
+    const View x = operands.make({B * T, state.range(2)});
+    const View y = operands.make({B * T, state.range(2)});
+    const DropoutRows rows{.samples = operands.make({B}, DType::i64), .T = T};
+    return [=, &stream] { dropout(stream, {.probability = 0.1f}, rows, x, y); };
   });
 }
 

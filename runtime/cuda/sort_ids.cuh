@@ -18,6 +18,18 @@ inline constexpr unsigned kSortWarps = kSortThreads / kWarp;
 inline constexpr int kSortRounds = kSortTile / kSortThreads;  // ids of a thread
 static_assert(kSortDigits == 1 << kDigitBits && kSortTile % kSortThreads == 0);
 
+/// The ids [begin, begin + count).
+struct IdRange {
+  int32_t begin;
+  int32_t count;
+};
+
+/// The id counted from the range's begin; `count` when it lies outside.
+__device__ __forceinline__ int32_t local_id(int32_t id, IdRange range) {
+  const uint32_t distance = static_cast<uint32_t>(id) - static_cast<uint32_t>(range.begin);
+  return distance < static_cast<uint32_t>(range.count) ? static_cast<int32_t>(distance) : range.count;
+}
+
 /// Ids and where each stood in the input.
 struct PlacedIds {
   int32_t* ids;
@@ -25,9 +37,11 @@ struct PlacedIds {
 };
 
 /// One pass: `from` in tiles, a block each, by the digit at bit `shift`. Without places in `from` they are 0 .. N - 1.
+/// Ids become local ones of the range, which those of later passes are.
 struct SortPass {
   const int32_t* ids;
   const int32_t* places;
+  IdRange range;
   int64_t N;
   int shift;
   uint32_t* counts;  ///< (tiles, kSortDigits)
@@ -44,7 +58,8 @@ static __global__ void __launch_bounds__(kSortThreads) count_digits(SortPass pas
   __syncthreads();
   for (int64_t i = blockIdx.x * kSortTile + threadIdx.x; i < min(pass.N, (blockIdx.x + 1) * kSortTile);
        i += kSortThreads) {
-    atomicAdd(&counts[digit_of(pass.ids[i], pass.shift)], 1u);  // whole numbers: any order gives the same
+    const int32_t id = local_id(pass.ids[i], pass.range);
+    atomicAdd(&counts[digit_of(id, pass.shift)], 1u);  // whole numbers: any order gives the same
   }
   __syncthreads();
   pass.counts[int64_t{blockIdx.x} * kSortDigits + threadIdx.x] = counts[threadIdx.x];
@@ -104,7 +119,7 @@ static __global__ void __launch_bounds__(kSortThreads) scatter_by_digit(SortPass
 #pragma unroll
   for (int round = 0; round < kSortRounds; ++round) {
     const int64_t i = first + int64_t{round} * kWarp;
-    ids[round] = i < pass.N ? pass.ids[i] : 0;
+    ids[round] = i < pass.N ? local_id(pass.ids[i], pass.range) : 0;
   }
 #pragma unroll
   for (int round = 0; round < kSortRounds; ++round) {
@@ -135,14 +150,16 @@ static __global__ void __launch_bounds__(kSortThreads) scatter_by_digit(SortPass
   }
 }
 
-/// Sorts ids (N) in [0, end); 0 < N < 2^31. The result lies in `scratch`, of sort_scratch_bytes(N).
-inline PlacedIds sort_ids(CudaQueue& queue, const int32_t* ids, int64_t N, int64_t end, void* scratch) {
+/// Sorts ids (N), 0 < N < 2^31, as local ids of the range: those outside stand last, as `range.count`. The result lies
+/// in `scratch`, of sort_scratch_bytes(N).
+inline PlacedIds sort_ids(CudaQueue& queue, const int32_t* ids, int64_t N, IdRange range, void* scratch) {
   auto* words = static_cast<int32_t*>(scratch);
   PlacedIds next{.ids = words, .places = words + N};
   PlacedIds after{.ids = words + 2 * N, .places = words + 3 * N};
   const Grid grid{.blocks = static_cast<unsigned>(sort_tiles(N)), .threads = kSortThreads};
   SortPass pass{.ids = ids,
                 .places = nullptr,
+                .range = range,
                 .N = N,
                 .shift = 0,
                 .counts = reinterpret_cast<uint32_t*>(words + 4 * N),
@@ -151,7 +168,8 @@ inline PlacedIds sort_ids(CudaQueue& queue, const int32_t* ids, int64_t N, int64
     launch(queue, grid, count_digits, pass);
     launch(queue, grid, scatter_by_digit, pass);
     pass.shift += kDigitBits;
-    if (((end - 1) >> pass.shift) == 0) return next;
+    if ((range.count >> pass.shift) == 0) return next;
+    pass.range.begin = 0;
     pass.ids = next.ids;
     pass.places = next.places;
     pass.to = after;

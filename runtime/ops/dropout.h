@@ -15,11 +15,18 @@ struct DropoutSite {
   float probability = 0;  ///< of a zero, in [0, 1)
 };
 
-/// y = x * keep / (1 - probability). x, y (B, T, C) of one storage (fp32 or bf16, s bytes), y may be x; samples (B)
-/// i64: global sample index of each sequence; the position is the index along T. Backward is the same function over
-/// dy. Word j of the Philox output decides channel 4 c + j: kept when unit_float(word) >= probability, whatever the
-/// storage.
-/// Probability 0 is a copy. n flops, 2 s n + 8 B bytes.
-void dropout(Stream& stream, const DropoutSite& site, ConstView samples, ConstView x, View y);
+/// Which of the B * T < 2^32 rows of a microbatch x and y are: those from first_row on. Row i is position i % T of
+/// sequence i / T.
+struct DropoutRows {
+  ConstView samples;  ///< (B) i64: global sample index of each sequence of the microbatch
+  int64_t T = 0;
+  int64_t first_row = 0;
+};
+
+/// y = x * keep / (1 - probability). x, y (N_local, C) of one storage (fp32 or bf16, s bytes), y may be x. Backward is
+/// the same function over dy. Word j of the Philox output decides channel 4 c + j: kept when unit_float(word) >=
+/// probability, whatever the storage, and whatever part of the microbatch this is. Probability 0 is a copy. n flops, 2
+/// s n + 8 B bytes.
+void dropout(Stream& stream, const DropoutSite& site, const DropoutRows& rows, ConstView x, View y);
 
 }  // namespace trireme::runtime

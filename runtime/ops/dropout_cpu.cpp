@@ -45,23 +45,23 @@ TRIREME_SIMD void drop_row(const Row<T>& row, PhiloxKey key, float probability) 
 
 }  // namespace
 
-void dropout(const DropoutSite& site, ConstView samples, ConstView x, View y) {
+void dropout(const DropoutSite& site, const DropoutRows& rows, ConstView x, View y) {
   if (site.probability == 0) {
     if (y.data != x.data) std::memcpy(y.data, x.data, static_cast<size_t>(x.bytes()));
     return;
   }
-  const int64_t T = x.shape[1];
-  const int64_t C = x.shape[2];
-  const int64_t rows = x.shape[0] * T;
+  const int64_t N = x.shape[0];
+  const int64_t C = x.shape[1];
   with_storage(x.dtype, [&](auto zero) {
     using Value = decltype(zero);
 #pragma omp parallel for schedule(static)
-    for (int64_t row = 0; row < rows; ++row) {
-      const auto sample = static_cast<uint64_t>(samples.as<int64_t>()[row / T]);
-      const PhiloxCounter counter = {0, static_cast<uint32_t>(row % T),
+    for (int64_t i = 0; i < N; ++i) {
+      const int64_t row = rows.first_row + i;
+      const auto sample = static_cast<uint64_t>(rows.samples.as<int64_t>()[row / rows.T]);
+      const PhiloxCounter counter = {0, static_cast<uint32_t>(row % rows.T),
                                      site.site | static_cast<uint32_t>(sample & 0xffff) << 16,
                                      static_cast<uint32_t>(sample >> 16)};
-      drop_row(Row<Value>{x.as<Value>() + row * C, y.as<Value>() + row * C, C, counter}, philox_key(site.seed),
+      drop_row(Row<Value>{x.as<Value>() + i * C, y.as<Value>() + i * C, C, counter}, philox_key(site.seed),
                site.probability);
     }
   });

@@ -5,6 +5,6 @@
 
 namespace trireme::runtime::cpu {
 
-void dropout(const DropoutSite& site, ConstView samples, ConstView x, View y);
+void dropout(const DropoutSite& site, const DropoutRows& rows, ConstView x, View y);
 
 }  // namespace trireme::runtime::cpu

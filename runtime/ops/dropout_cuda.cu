@@ -19,24 +19,25 @@ struct Arguments {
   uint32_t site;
   uint32_t threshold;  ///< a word below it drops its channel
   float scale;         ///< of what is kept
-  int64_t T;
+  uint32_t T;
+  uint32_t first_row;
+  int64_t N;
   int64_t C;
-  unsigned blocks_of_sequence;
   bool in_vectors;
 };
 
-/// A block has some positions of one sequence: threadIdx.y counts them, threadIdx.x groups of channels, as many as one
-/// vector has. Where vectors do not fit, the channels of a group are accessed one by one.
+/// A block has some rows: threadIdx.y counts them, threadIdx.x groups of channels, as many as one vector has. Where
+/// vectors do not fit, the channels of a group are accessed one by one.
 template <typename Value>
 __global__ void __launch_bounds__(kThreads)
     dropout_kernel(Arguments a, const int64_t* samples, const Value* x, Value* y) {
   constexpr int kCount = kVectorElements<Value>;
-  const unsigned sequence = blockIdx.x / a.blocks_of_sequence;
-  const unsigned block = blockIdx.x % a.blocks_of_sequence;
-  const int64_t position = static_cast<int64_t>(block) * blockDim.y + threadIdx.y;
-  if (position >= a.T) return;
-  const auto sample = static_cast<uint64_t>(samples[sequence]);
-  const int64_t row = (sequence * a.T + position) * a.C;
+  const int64_t own_row = int64_t{blockIdx.x} * blockDim.y + threadIdx.y;
+  if (own_row >= a.N) return;
+  const uint32_t row_of_microbatch = a.first_row + static_cast<uint32_t>(own_row);
+  const uint32_t position = row_of_microbatch % a.T;
+  const auto sample = static_cast<uint64_t>(samples[row_of_microbatch / a.T]);
+  const int64_t row = own_row * a.C;
   for (int64_t c = int64_t{kCount} * threadIdx.x; c < a.C; c += int64_t{kCount} * blockDim.x) {
     Vector<Value> v;
     if (a.in_vectors) {
@@ -48,8 +49,8 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int group = 0; group < kCount / 4; ++group) {
       const PhiloxCounter words =
-          philox({static_cast<uint32_t>(c / 4 + group), static_cast<uint32_t>(position),
-                  a.site | static_cast<uint32_t>(sample & 0xffff) << 16, static_cast<uint32_t>(sample >> 16)},
+          philox({static_cast<uint32_t>(c / 4 + group), position, a.site | static_cast<uint32_t>(sample & 0xffff) << 16,
+                  static_cast<uint32_t>(sample >> 16)},
                  a.key);
 #pragma unroll
       for (int i = 0; i < 4; ++i) v[4 * group + i] *= words[i] >= a.threshold ? a.scale : 0.0f;
@@ -72,31 +73,30 @@ uint32_t keep_threshold(float probability) {
 
 }  // namespace
 
-void dropout(CudaQueue& queue, const DropoutSite& site, ConstView samples, ConstView x, View y) {
+void dropout(CudaQueue& queue, const DropoutSite& site, const DropoutRows& rows, ConstView x, View y) {
   if (site.probability == 0) {
     if (y.data != x.data) cast(queue, x, y);
     return;
   }
-  const int64_t B = x.shape[0];
-  const int64_t T = x.shape[1];
-  const int64_t C = x.shape[2];
+  const int64_t N = x.shape[0];
+  const int64_t C = x.shape[1];
+  if (N == 0) return;
   with_storage(x.dtype, [&](auto zero) {
     using Value = decltype(zero);
     const int64_t groups = (C + kVectorElements<Value> - 1) / kVectorElements<Value>;
     const auto channels = static_cast<unsigned>(std::clamp<int64_t>(groups, 1, kThreads));
-    const unsigned positions = kThreads / channels;
-    const unsigned blocks_of_sequence = blocks_for(T, positions);
+    const unsigned rows_of_block = kThreads / channels;
     const Arguments arguments = {.key = philox_key(site.seed),
                                  .site = site.site,
                                  .threshold = keep_threshold(site.probability),
                                  .scale = 1 / (1 - site.probability),
-                                 .T = T,
+                                 .T = static_cast<uint32_t>(rows.T),
+                                 .first_row = static_cast<uint32_t>(rows.first_row),
+                                 .N = N,
                                  .C = C,
-                                 .blocks_of_sequence = blocks_of_sequence,
                                  .in_vectors = fits_vectors<Value>(C, x.data, y.data)};
-    if (B == 0) return;
-    launch(queue, {.blocks = static_cast<unsigned>(B) * blocks_of_sequence, .threads = {channels, positions}},
-           dropout_kernel<Value>, arguments, samples.as<int64_t>(), x.as<Value>(), y.as<Value>());
+    launch(queue, {.blocks = blocks_for(N, rows_of_block), .threads = {channels, rows_of_block}}, dropout_kernel<Value>,
+           arguments, rows.samples.as<int64_t>(), x.as<Value>(), y.as<Value>());
   });
 }
 

@@ -6,6 +6,6 @@
 
 namespace trireme::runtime::cuda {
 
-void dropout(CudaQueue& queue, const DropoutSite& site, ConstView samples, ConstView x, View y);
+void dropout(CudaQueue& queue, const DropoutSite& site, const DropoutRows& rows, ConstView x, View y);
 
 }  // namespace trireme::runtime::cuda

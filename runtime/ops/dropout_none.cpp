@@ -2,7 +2,7 @@
 
 namespace trireme::runtime::cuda {
 
-void dropout(CudaQueue&, const DropoutSite&, ConstView, ConstView, View) {
+void dropout(CudaQueue&, const DropoutSite&, const DropoutRows&, ConstView, View) {
   built_without_cuda();
 }
 

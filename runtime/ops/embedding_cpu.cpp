@@ -14,16 +14,19 @@ TRIREME_SIMD void add_rows(const T* a, const T* b, T* y, int64_t C) {
   for (int64_t c = 0; c < C; ++c) y[c] = a[c] + b[c];
 }
 
-/// table[ids[i]] += dy[i] for the columns [begin, end), rows in index order.
+/// table[ids[i] - first_id] += dy[i] for the columns [begin, end), rows in index order; ids outside are left out.
 template <typename T>
-TRIREME_SIMD void scatter_add(ConstView ids, const T* dy, View table, int64_t begin, int64_t end) {
+TRIREME_SIMD void scatter_add(ConstView ids, int64_t first_id, const T* dy, View table, int64_t begin, int64_t end) {
   const int64_t N = ids.shape[0];
+  const int64_t V = table.shape[0];
   const int64_t C = table.shape[1];
   const int32_t* id = ids.as<int32_t>();
   float* rows = table.as<float>();
   for (int64_t i = 0; i < N; ++i) {
+    const int64_t row = id[i] - first_id;
+    if (row < 0 || row >= V) continue;
     const T* source = dy + i * C;
-    float* target = rows + id[i] * C;
+    float* target = rows + row * C;
 #pragma omp simd
     for (int64_t c = begin; c < end; ++c) target[c] += source[c];
   }
@@ -32,20 +35,22 @@ TRIREME_SIMD void scatter_add(ConstView ids, const T* dy, View table, int64_t be
 template <typename T>
 void forward(const EmbeddingForward& args) {
   const int64_t N = args.tokens.shape[0];
+  const int64_t V = args.token_table.shape[0];
   const int64_t C = args.token_table.shape[1];
-  const int32_t* tokens = args.tokens.as<int32_t>();
-  const T* token_table = args.token_table.as<T>();
-  T* y = args.y.as<T>();
-  if (args.position_table.absent()) {
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < N; ++i) std::copy_n(token_table + tokens[i] * C, C, y + i * C);
-    return;
-  }
-  const int32_t* positions = args.positions.as<int32_t>();
-  const T* position_table = args.position_table.as<T>();
+  const bool with_positions = !args.position_table.absent();
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < N; ++i) {
-    add_rows(token_table + tokens[i] * C, position_table + positions[i] * C, y + i * C, C);
+    const int64_t row = args.tokens.as<int32_t>()[i] - args.vocabulary_begin;
+    const T* token = row >= 0 && row < V ? args.token_table.as<T>() + row * C : nullptr;
+    const T* position = with_positions ? args.position_table.as<T>() + args.positions.as<int32_t>()[i] * C : nullptr;
+    T* y = args.y.as<T>() + i * C;
+    if (token != nullptr && position != nullptr) {
+      add_rows(token, position, y, C);
+    } else if (token != nullptr || position != nullptr) {
+      std::copy_n(token != nullptr ? token : position, C, y);
+    } else {
+      std::fill_n(y, C, T(0.0f));
+    }
   }
 }
 
@@ -59,8 +64,8 @@ void backward(const EmbeddingBackward& args) {
   for (int64_t begin = 0; begin < C; begin += kStrip) {
     const int64_t end = std::min(C, begin + kStrip);
     const T* dy = args.dy.as<T>();
-    scatter_add(args.tokens, dy, args.dtoken_table, begin, end);
-    if (!args.dposition_table.absent()) scatter_add(args.positions, dy, args.dposition_table, begin, end);
+    scatter_add(args.tokens, args.vocabulary_begin, dy, args.dtoken_table, begin, end);
+    if (!args.dposition_table.absent()) scatter_add(args.positions, 0, dy, args.dposition_table, begin, end);
   }
 }
 

@@ -36,6 +36,11 @@ struct Part {
   }
 };
 
+/// The ids whose rows `table` holds.
+IdRange id_range(int64_t first_id, const ConstView& table) {
+  return {.begin = static_cast<int32_t>(first_id), .count = static_cast<int32_t>(table.shape[0])};
+}
+
 template <typename T>
 struct Gather {
   const int32_t* tokens;
@@ -43,6 +48,7 @@ struct Gather {
   const T* token_table;
   const T* position_table;  ///< or null
   T* y;
+  IdRange vocabulary;
   int64_t N;
   int64_t C;
 };
@@ -55,15 +61,19 @@ __global__ void __launch_bounds__(kGatherThreads) gather_rows(Gather<T> args) {
   using P = Part<T, kVectors>;
   const int64_t i = int64_t{blockIdx.x} * kGatherRows + threadIdx.y;
   if (i >= args.N) return;
-  const T* token = args.token_table + args.tokens[i] * args.C;
+  const int32_t id = local_id(args.tokens[i], args.vocabulary);
+  const T* token = id < args.vocabulary.count ? args.token_table + id * args.C : nullptr;
+  const T* position = args.position_table == nullptr ? nullptr : args.position_table + args.positions[i] * args.C;
   T* y = args.y + i * args.C;
   constexpr int64_t kStride = int64_t{kWarp} * P::kWidth;
-  if (args.position_table == nullptr) {
+  if (token == nullptr || position == nullptr) {
+    const T* row = token == nullptr ? position : token;
 #pragma unroll 4
-    for (int64_t c = threadIdx.x * P::kWidth; c < args.C; c += kStride) P::store_raw(y + c, P::load_raw(token + c));
+    for (int64_t c = threadIdx.x * P::kWidth; c < args.C; c += kStride) {
+      P::store_raw(y + c, row == nullptr ? typename P::Raw{} : P::load_raw(row + c));
+    }
     return;
   }
-  const T* position = args.position_table + args.positions[i] * args.C;
 #pragma unroll 4
   for (int64_t c = threadIdx.x * P::kWidth; c < args.C; c += kStride) {
     Vector<T> sum = P::values(P::load_raw(token + c));
@@ -74,10 +84,12 @@ __global__ void __launch_bounds__(kGatherThreads) gather_rows(Gather<T> args) {
   }
 }
 
-/// table[id] += the rows dy[place] of each (id, place), which are in order of (id, place).
+/// table[id] += the rows dy[place] of each (id, place), which are in order of (id, place). Rows outside of the table
+/// have the id V, and stand last.
 template <typename T>
 struct Runs {
   PlacedIds sorted;
+  int32_t V;
   const T* dy;
   float* table;
   float* partials;  ///< (pieces, 2, C): of a run that comes from the piece before, of one that begins here and goes on
@@ -117,7 +129,8 @@ constexpr int64_t kMostThreads = 256;
 constexpr int kBatch = 4;  ///< rows that a thread has under way at once
 
 /// A block a piece and strip of columns. A run that lies within the piece starts from the table's row, and is the same
-/// sum as the CPU's; of a run that goes beyond it only a partial sum is kept. No other block touches these rows.
+/// sum as the CPU's; of a run that goes beyond it only a partial sum is kept. No other block touches these rows. For
+/// rows outside of the table nothing is done.
 template <typename T, bool kVectors>
 __global__ void __launch_bounds__(kMostThreads) add_runs(Runs<T> runs) {
   using P = Part<T, kVectors>;
@@ -125,13 +138,17 @@ __global__ void __launch_bounds__(kMostThreads) add_runs(Runs<T> runs) {
   __shared__ int32_t ids[kPiece + 2];  // with one neighbour on each side
   __shared__ int32_t places[kPiece];
   const int64_t begin = int64_t{blockIdx.x} * kPiece;
-  const int count = static_cast<int>(min(int64_t{kPiece}, runs.N - begin));
+  static_assert(kPiece <= kWarp);  // no thread meets two of the piece's ids
+  bool is_counted = false;
   for (int t = static_cast<int>(threadIdx.x); t < kPiece + 2; t += static_cast<int>(blockDim.x)) {
     const int64_t i = begin + t - 1;
     ids[t] = i >= 0 && i < runs.N ? runs.sorted.ids[i] : kNoId;
-    if (t < count) places[t] = runs.sorted.places[begin + t];
+    if (t == 0 || t > kPiece || i >= runs.N) continue;
+    places[t - 1] = runs.sorted.places[i];
+    is_counted = is_counted || ids[t] < runs.V;
   }
-  __syncthreads();
+  const int count = __syncthreads_count(is_counted);
+  if (count == 0) return;
   const int64_t column = (int64_t{blockIdx.y} * blockDim.x + threadIdx.x) * kWidth;
   if (column >= runs.C) return;
   const int32_t from_before = ids[0] == ids[1] ? ids[1] : kNoId;
@@ -181,7 +198,7 @@ __global__ void __launch_bounds__(kJoinThreads) join_runs(Runs<T> runs) {
   const int64_t end = begin + kPiece;
   if (end >= runs.N || ids[end] != ids[end - 1]) return;
   const int32_t id = ids[end];
-  if (begin > 0 && ids[begin - 1] == id) return;
+  if (id == runs.V || (begin > 0 && ids[begin - 1] == id)) return;
 
   const int64_t thread = int64_t{threadIdx.y} * kWarp + threadIdx.x;
   int64_t parts = 1;  // pieces of the run: this one, and those whose first id is the same
@@ -227,16 +244,18 @@ void launch_runs(CudaQueue& queue, const Runs<T>& runs) {
          runs);
 }
 
-/// table[ids[i]] += dy[i].
-void scatter_add(CudaQueue& queue, ConstView ids, ConstView dy, View table, View scratch) {
+/// table[ids[i] - first_id] += dy[i], ids outside of the table left out.
+void scatter_add(CudaQueue& queue, ConstView ids, int64_t first_id, ConstView dy, View table, View scratch) {
+  const IdRange range = id_range(first_id, table);
   const int64_t N = dy.shape[0];
   const int64_t C = dy.shape[1];
   auto* partials = static_cast<std::byte*>(scratch.data);
   void* for_sort = partials + embedding_partial_bytes(N, C);
-  const PlacedIds sorted = sort_ids(queue, ids.as<int32_t>(), N, table.shape[0], for_sort);
+  const PlacedIds sorted = sort_ids(queue, ids.as<int32_t>(), N, range, for_sort);
   with_storage(dy.dtype, [&](auto zero) {
     using T = decltype(zero);
     const Runs<T> runs{.sorted = sorted,
+                       .V = range.count,
                        .dy = dy.as<T>(),
                        .table = table.as<float>(),
                        .partials = reinterpret_cast<float*>(partials),
@@ -261,6 +280,7 @@ void embedding_forward(CudaQueue& queue, const EmbeddingForward& args) {
                            .token_table = args.token_table.as<T>(),
                            .position_table = with_positions ? args.position_table.as<T>() : nullptr,
                            .y = args.y.as<T>(),
+                           .vocabulary = id_range(args.vocabulary_begin, args.token_table),
                            .N = args.y.shape[0],
                            .C = args.y.shape[1]};
     const Grid grid{.blocks = blocks_for(gather.N, kGatherRows), .threads = dim3(kWarp, kGatherRows)};
@@ -271,8 +291,8 @@ void embedding_forward(CudaQueue& queue, const EmbeddingForward& args) {
 
 void embedding_backward(CudaQueue& queue, const EmbeddingBackward& args, View scratch) {
   if (args.dy.shape[0] == 0) return;
-  scatter_add(queue, args.tokens, args.dy, args.dtoken_table, scratch);
-  if (!args.dposition_table.absent()) scatter_add(queue, args.positions, args.dy, args.dposition_table, scratch);
+  scatter_add(queue, args.tokens, args.vocabulary_begin, args.dy, args.dtoken_table, scratch);
+  if (!args.dposition_table.absent()) scatter_add(queue, args.positions, 0, args.dy, args.dposition_table, scratch);
 }
 
 }  // namespace trireme::runtime::cuda

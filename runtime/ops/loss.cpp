@@ -11,9 +11,9 @@ void mask_padding(Stream& stream, int64_t V, View logits) {
   constexpr std::string_view op = "mask_padding";
   check_rank(op, "logits", logits, 2);
   const int64_t padding = logits.shape[1] - V;
-  if (V < 1 || padding < 0) {
+  if (V < 0 || padding < 0) {
     throw Error(ErrorKind::internal,
-                "mask_padding: V is " + std::to_string(V) + ", expected 1 to " + std::to_string(logits.shape[1]));
+                "mask_padding: V is " + std::to_string(V) + ", expected 0 to " + std::to_string(logits.shape[1]));
   }
   const int64_t bytes = size_bytes(storage_of(op, "logits", logits)) * logits.shape[0] * padding;
   const OpScope scope = stream.dispatch({.op = op, .flops = 0, .bytes = bytes});

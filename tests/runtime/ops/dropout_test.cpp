@@ -25,9 +25,11 @@ class Dropout : public testing::Test {};
 using Storages = testing::Types<float, bf16>;
 TYPED_TEST_SUITE(Dropout, Storages);
 
+/// A microbatch of shape (B, T, C).
 template <typename T>
 struct Case {
   DropoutSite site;
+  int64_t sequence_length;
   Tensor<int64_t> samples;
   Tensor<T> x;
   Tensor<T> y;
@@ -36,14 +38,18 @@ struct Case {
       : site{.seed = static_cast<uint64_t>(random.below(INT64_MAX)),
              .site = static_cast<uint16_t>(random.below(65536)),
              .probability = probability},
+        sequence_length(shape[1]),
         samples({shape[0]}),
-        x(random.normals<T>(shape)),
-        y(poisoned<T>(shape)) {
+        x(random.normals<T>({shape[0] * shape[1], shape[2]})),
+        y(poisoned<T>(x.shape)) {
     for (int64_t& sample : samples.values) sample = random.below(int64_t{1} << 48);
+  }
+  DropoutRows rows(int64_t first_row = 0) const {
+    return {.samples = samples.view(), .T = sequence_length, .first_row = first_row};
   }
   void run() {
     Stream stream(tests::device());
-    dropout(stream, site, samples.view(), x.view(), y.view());
+    dropout(stream, site, rows(), x.view(), y.view());
   }
 };
 
@@ -75,9 +81,32 @@ TYPED_TEST(Dropout, InPlaceAndSplitBySequenceGiveTheSame) {
   Case<TypeParam> again = given;
   Stream stream(tests::device());
   for (int64_t b = 0; b < 4; ++b) {
-    dropout(stream, again.site, again.samples.view().rows(b, 1), again.x.view().rows(b, 1), again.x.view().rows(b, 1));
+    const View rows = again.x.view().rows(3 * b, 3);
+    dropout(stream, again.site, {.samples = again.samples.view().rows(b, 1), .T = 3}, rows, rows);
   }
   EXPECT_TRUE(same_bits(again.x, given.y));
+}
+
+// What ranks of a group do that share the tokens of a microbatch: parts within sequences, over their ends, and empty.
+TYPED_TEST(Dropout, AnyCutOfTheRowsGivesTheBitsOfTheWhole) {
+  tests::Random random;
+  for (const Shape& shape : {Shape{3, 7, 50}, Shape{1, 9, 64}, Shape{4, 5, 1032}}) {
+    Case<TypeParam> whole(random, shape, 0.3f);
+    whole.run();
+    const int64_t N = shape[0] * shape[1];
+    for (const int64_t count : {int64_t{1}, int64_t{4}, int64_t{10}, N}) {
+      Case<TypeParam> parts = whole;
+      parts.y = poisoned<TypeParam>(parts.x.shape);
+      Stream stream(tests::device());
+      for (int64_t begin = 0; begin < N; begin += count) {
+        const int64_t rows = std::min(count, N - begin);
+        dropout(stream, parts.site, parts.rows(begin), parts.x.view().rows(begin, rows),
+                parts.y.view().rows(begin, rows));
+      }
+      dropout(stream, parts.site, parts.rows(N), parts.x.view().rows(N, 0), parts.y.view().rows(N, 0));
+      EXPECT_TRUE(same_bits(parts.y, whole.y)) << to_string(shape) << " in parts of " << count;
+    }
+  }
 }
 
 TYPED_TEST(Dropout, ThreadsGiveTheSameBits) {
@@ -91,7 +120,7 @@ TYPED_TEST(Dropout, ThreadsGiveTheSameBits) {
     }
     for (const int threads : {2, 3, 5}) {
       const tests::Threads guard(threads);
-      given.y = poisoned<TypeParam>(shape);
+      given.y = poisoned<TypeParam>(given.x.shape);
       given.run();
       EXPECT_TRUE(same_bits(alone.y, given.y)) << to_string(shape) << " with " << threads << " threads";
     }
@@ -153,9 +182,9 @@ TYPED_TEST(Dropout, DryCostsWhatCpuCosts) {
     Case<TypeParam> given(random, {2, 3, 7}, probability);
     Stream cpu(tests::device());
     Stream dry(Device::dry);
-    dropout(cpu, given.site, given.samples.view(), given.x.view(), given.y.view());
-    const View view = tests::dry_view({2, 3, 7}, dtype_of<TypeParam>);
-    dropout(dry, given.site, tests::dry_view({2}, DType::i64), view, view);
+    dropout(cpu, given.site, given.rows(), given.x.view(), given.y.view());
+    const View view = tests::dry_view({6, 7}, dtype_of<TypeParam>);
+    dropout(dry, given.site, {.samples = tests::dry_view({2}, DType::i64), .T = 3}, view, view);
     const auto s = static_cast<int64_t>(sizeof(TypeParam));
     tests::expect_cost(cpu, dry, {.op = "dropout", .flops = 2 * 3 * 7, .bytes = 2 * s * 2 * 3 * 7 + 8 * 2});
   }
@@ -165,21 +194,23 @@ TEST(DropoutOperands, WrongOnesAreNamed) {
   tests::Random random;
   Case<float> given(random, {2, 3, 7}, 0.5f);
   Stream stream(tests::device());
-  const auto message = [&](const DropoutSite& site, ConstView samples, ConstView x) {
-    return tests::error_message([&] { dropout(stream, site, samples, x, given.y.view()); });
+  const auto message = [&](const DropoutSite& site, const DropoutRows& rows, ConstView x) {
+    return tests::error_message([&] { dropout(stream, site, rows, x, given.y.view()); });
   };
-  EXPECT_EQ(message(given.site, given.samples.view().rows(0, 1), given.x.view()),
-            "dropout: samples is (1) i64, expected (2) i64");
-  EXPECT_EQ(message(given.site, given.samples.view(), given.x.view().reshaped({6, 7})),
-            "dropout: x is (6, 7) fp32, expected 3 axes");
-  EXPECT_EQ(message({.probability = 1}, given.samples.view(), given.x.view()),
+  const Tensor<int32_t> ids({6, 7});
+  EXPECT_EQ(message(given.site, {.samples = ids.view().reshaped({42}), .T = 3}, given.x.view()),
+            "dropout: samples is (42) i32, expected (42) i64");
+  EXPECT_EQ(message(given.site, {.samples = given.samples.view().rows(0, 1), .T = 3}, given.x.view()),
+            "dropout: 6 rows from 0, expected some of 1 x 3");
+  EXPECT_EQ(message(given.site, given.rows(1), given.x.view()), "dropout: 6 rows from 1, expected some of 2 x 3");
+  EXPECT_EQ(message(given.site, given.rows(-1), given.x.view()), "dropout: 6 rows from -1, expected some of 2 x 3");
+  EXPECT_EQ(message(given.site, given.rows(), given.x.view().reshaped({2, 3, 7})),
+            "dropout: x is (2, 3, 7) fp32, expected 2 axes");
+  EXPECT_EQ(message({.probability = 1}, given.rows(), given.x.view()),
             "dropout: probability is 1.000000, expected [0, 1)");
-  const Tensor<bf16> other({2, 3, 7});
-  EXPECT_EQ(message(given.site, given.samples.view(), other.view()),
-            "dropout: y is (2, 3, 7) fp32, expected (2, 3, 7) bf16");
-  const Tensor<int32_t> ids({2, 3, 7});
-  EXPECT_EQ(message(given.site, given.samples.view(), ids.view()),
-            "dropout: x is (2, 3, 7) i32, expected fp32 or bf16");
+  const Tensor<bf16> other({6, 7});
+  EXPECT_EQ(message(given.site, given.rows(), other.view()), "dropout: y is (6, 7) fp32, expected (6, 7) bf16");
+  EXPECT_EQ(message(given.site, given.rows(), ids.view()), "dropout: x is (6, 7) i32, expected fp32 or bf16");
 }
 
 }  // namespace

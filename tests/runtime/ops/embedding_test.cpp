@@ -196,6 +196,80 @@ TYPED_TEST(Embedding, RowsBeyondAStripOfColumnsMatchFloat64) {
   }
 }
 
+/// Gives each part of the vocabulary, cut at `cuts`, to a call of its own, as ranks of a group do, and compares with a
+/// call that has it all. Positions come from the first part.
+template <typename T>
+void expect_parts_make_the_whole(const Case<T>& given, const std::vector<int64_t>& cuts) {
+  const int64_t C = given.y.shape[1];
+  Case<T> whole = given;
+  Stream stream(tests::device());
+  embedding_forward(stream, whole.forward());
+  embedding_backward(stream, whole.backward(), tests::scratch());
+  Case<T> parts = given;
+  for (size_t part = 0; part + 1 < cuts.size(); ++part) {
+    const int64_t begin = cuts[part];
+    const int64_t end = cuts[part + 1];
+    Case<T> run = given;
+    run.with_positions = given.with_positions && part == 0;
+    EmbeddingForward forward = run.forward();
+    forward.token_table = run.token_table.view().rows(begin, end - begin);
+    forward.vocabulary_begin = begin;
+    EmbeddingBackward backward = run.backward();
+    backward.dtoken_table = parts.dtoken_table.view().rows(begin, end - begin);
+    backward.dposition_table = run.with_positions ? parts.dposition_table.view() : View();
+    backward.vocabulary_begin = begin;
+    embedding_forward(stream, forward);
+    embedding_backward(stream, backward, tests::scratch());
+    for (int64_t i = 0; i < run.y.size(); ++i) {
+      const int32_t token = given.tokens[i / C];
+      T expected = T(0.0f);
+      if (run.with_positions) expected = given.position_table[given.positions[i / C] * C + i % C];
+      if (token >= begin && token < end) {
+        expected = run.with_positions == given.with_positions ? whole.y[i] : given.token_table[token * C + i % C];
+      }
+      ASSERT_EQ(static_cast<float>(run.y[i]), static_cast<float>(expected)) << "part " << part << ", element " << i;
+    }
+  }
+  EXPECT_TRUE(same_bits(parts.dposition_table, whole.dposition_table));
+  // On the GPU pieces of a run begin elsewhere when there are fewer ids before it.
+  EXPECT_LE(relative_error(parts.dtoken_table, to_double(whole.dtoken_table)),
+            tests::device() == Device::cuda ? kStorageTolerance<float> : 0);
+}
+
+TYPED_TEST(Embedding, PartsOfTheVocabularyMakeTheWhole) {
+  tests::Random random;
+  for (const auto& [N, C] : {std::pair<int64_t, int64_t>{1, 1}, {9, 33}, {70, 16}, {3000, 8}}) {
+    for (const bool with_positions : {false, true}) {
+      SCOPED_TRACE(testing::Message() << "N " << N << ", C " << C << ", positions " << with_positions);
+      expect_parts_make_the_whole(Case<TypeParam>(random, N, C, with_positions, 11), {0, 4, 4, 5, 11, 11});
+      expect_parts_make_the_whole(Case<TypeParam>(random, N, C, with_positions, 600), {0, 256, 512, 600, 600});
+    }
+  }
+}
+
+// Nothing but padding: every token lies outside, the gradient stays as it was.
+TYPED_TEST(Embedding, ATableOfNoRowsAddsNothing) {
+  tests::Random random;
+  for (const bool with_positions : {false, true}) {
+    Case<TypeParam> given(random, 40, 16, with_positions);
+    const Tensor<float> before = given.dtoken_table;
+    EmbeddingForward forward = given.forward();
+    forward.token_table = ConstView{{nullptr, dtype_of<TypeParam>, {0, 16}}};
+    forward.vocabulary_begin = 11;
+    EmbeddingBackward backward = given.backward();
+    backward.dtoken_table = View{{nullptr, DType::fp32, {0, 16}}};
+    backward.vocabulary_begin = 11;
+    Stream stream(tests::device());
+    embedding_forward(stream, forward);
+    embedding_backward(stream, backward, tests::scratch());
+    for (int64_t i = 0; i < given.y.size(); ++i) {
+      const float position = given.position_table[given.positions[i / 16] * 16 + i % 16];
+      EXPECT_EQ(static_cast<float>(given.y[i]), with_positions ? position : 0);
+    }
+    EXPECT_TRUE(same_bits(given.dtoken_table, before));
+  }
+}
+
 // Rows that are not aligned for vector accesses are added in the same order.
 TYPED_TEST(Embedding, MisalignedRowsGiveTheSameBits) {
   tests::Random random;

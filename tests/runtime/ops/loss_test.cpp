@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <thread>
 #include <type_traits>
 
@@ -420,7 +421,10 @@ TYPED_TEST(Loss, PaddingCountsForNothing) {
   }
   Tensor<T> logits({2, 5});
   EXPECT_EQ(tests::error_message([&] { mask_padding(stream, 6, logits.view()); }),
-            "mask_padding: V is 6, expected 1 to 5");
+            "mask_padding: V is 6, expected 0 to 5");
+  mask_padding(stream, 0, logits.view());  // of a rank without entries
+  stream.wait();
+  for (const T& logit : logits.values) EXPECT_EQ(float{logit}, -std::numeric_limits<float>::infinity());
 }
 
 }  // namespace

@@ -164,8 +164,10 @@ TYPED_TEST(OddSizes, DropoutIsTheCpusToTheBit) {
         for (int64_t& sample : samples.values) sample = random.below(int64_t{1} << 48);
         Inner<TypeParam> x(random.normals<TypeParam>(shape), offset);
         Inner<TypeParam> y(shape, offset), expected(shape, offset);
-        dropout(stream, site, samples.view(), x.view(), y.view());
-        dropout(cpu, site, samples.view(), x.view(), expected.view());
+        const Shape flat{shape[0] * shape[1], shape[2]};
+        const DropoutRows rows{.samples = samples.view(), .T = shape[1]};
+        dropout(stream, site, rows, x.view().reshaped(flat), y.view().reshaped(flat));
+        dropout(cpu, site, rows, x.view().reshaped(flat), expected.view().reshaped(flat));
         EXPECT_TRUE(same_bits(y.whole, expected.whole));
       }
     }

@@ -80,8 +80,8 @@ TEST(ThreadOrder, RopeAndDropoutInPlace) {
     fill_rope_table(stream, 10000, table.view());
     Tensor<float> y = x;
     rope(stream, shape, {.table = table.view(), .positions = positions.view(), .qkv = y.view()});
-    const View sequences = y.view().reshaped({2, 9, 9 * 32});
-    dropout(stream, {.seed = 3, .site = 1, .probability = 0.5f}, samples.view(), sequences, sequences);
+    const DropoutRows rows{.samples = samples.view(), .T = 9};
+    dropout(stream, {.seed = 3, .site = 1, .probability = 0.5f}, rows, y.view(), y.view());
     return bits_of(y);
   });
 }
