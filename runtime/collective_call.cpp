@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "runtime/bf16.h"
 #include "runtime/error.h"
 #include "runtime/simd.h"
 
@@ -25,8 +26,9 @@ void check_dtypes(const CollectiveCall& call, bool reduces) {
     refuse(call.op,
            "input is " + described(call.input) + ", output " + described(call.output) + "; they must have one dtype");
   }
-  if (reduces && dtype != DType::fp32 && dtype != DType::fp64 && dtype != DType::i64) {
-    refuse(call.op, "cannot reduce " + std::string(name(dtype)) + ", only fp32, fp64 and i64");
+  const bool can_reduce = dtype == DType::fp32 || dtype == DType::bf16 || dtype == DType::fp64 || dtype == DType::i64;
+  if (reduces && !can_reduce) {
+    refuse(call.op, "cannot reduce " + std::string(name(dtype)) + ", only fp32, bf16, fp64 and i64");
   }
 }
 
@@ -67,6 +69,10 @@ TRIREME_SIMD void sum_fp32(const float* a, const float* b, float* y, int64_t n) 
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
 }
+TRIREME_SIMD void sum_bf16(const bf16* a, const bf16* b, bf16* y, int64_t n) {
+#pragma omp simd
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(a[i]) + static_cast<float>(b[i]);
+}
 TRIREME_SIMD void sum_fp64(const double* a, const double* b, double* y, int64_t n) {
 #pragma omp simd
   for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
@@ -100,6 +106,9 @@ CollectivePlan checked_plan(const CollectiveCall& call, const GroupPlace& place,
     refuse(call.op, "rank " + std::to_string(call.peer) + " is not in a group of " + std::to_string(place.size));
   }
   const bool reduces = call.op == CollectiveOp::all_reduce || call.op == CollectiveOp::reduce_scatter;
+  if (reduces && place.use == GroupUse::messages) {
+    refuse(call.op, "this group was made for messages, without memory for sums");
+  }
   check_dtypes(call, reduces);
   check_sizes(call, place.size);
   check_overlap(call, place);
@@ -123,6 +132,12 @@ void combine(DType dtype, ReduceOp op, const void* a, const void* b, void* y, in
       sum_fp32(static_cast<const float*>(a), static_cast<const float*>(b), static_cast<float*>(y), n);
     } else {
       max_of<float>(a, b, y, n);
+    }
+  } else if (dtype == DType::bf16) {
+    if (sum) {
+      sum_bf16(static_cast<const bf16*>(a), static_cast<const bf16*>(b), static_cast<bf16*>(y), n);
+    } else {
+      max_of<bf16>(a, b, y, n);
     }
   } else if (dtype == DType::fp64) {
     if (sum) {

@@ -20,6 +20,7 @@ struct CollectiveCall {
 struct GroupPlace {
   int rank = 0;
   int size = 1;
+  GroupUse use = GroupUse::sums;
 };
 
 /// The plan of a call. Throws Error(internal) that prints expected and got for sizes, dtypes, ranks and overlaps that
@@ -28,7 +29,8 @@ CollectivePlan checked_plan(const CollectiveCall& call, const GroupPlace& place,
 
 DType dtype_of_call(const CollectiveCall& call);
 
-/// y = a op b for n elements; y may be a or b. max passes NaN on from either side.
+/// y = a op b for n elements; y may be a or b. bf16 is added in fp32 and rounded to nearest even. NaN of either side
+/// stays NaN.
 void combine(DType dtype, ReduceOp op, const void* a, const void* b, void* y, int64_t n);
 
 /// "sum"

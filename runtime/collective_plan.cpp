@@ -47,13 +47,16 @@ std::string_view name(CollectiveOp op) {
 CollectivePlan::CollectivePlan(const CollectiveSpec& spec) : spec_(spec) {
   assert(spec.size > 0 && spec.rank >= 0 && spec.rank < spec.size && spec.elements >= 0);
   const int P = spec.size;
-  const int64_t longest = spec.op == CollectiveOp::all_reduce ? divide_up(spec.elements, P) : spec.elements;
+  is_tree_ = spec.op == CollectiveOp::all_reduce && divide_up(spec.elements, P) < kShortPart;
+  if (is_tree_) spec_.peer = 0;  // the root on the way down
+  const bool in_blocks = spec.op == CollectiveOp::all_reduce && !is_tree_;
+  const int64_t longest = in_blocks ? divide_up(spec.elements, P) : spec.elements;
   chunk_elements_ = std::clamp<int64_t>(spec.chunk_bytes / spec.dtype_bytes, 1, std::max<int64_t>(longest, 1));
   chunks_ = divide_up(longest, chunk_elements_);
   lanes_ = chunks_;
   switch (spec.op) {
     case CollectiveOp::all_reduce:
-      steps_per_lane_ = 2 * (P - 1);
+      steps_per_lane_ = is_tree_ ? 1 + 2 * ceil_log2(P) : 2 * (P - 1);
       break;
     case CollectiveOp::reduce_scatter:
     case CollectiveOp::all_gather:
@@ -82,6 +85,10 @@ Step CollectivePlan::step(int64_t lane, int index) const {
   assert(lane >= 0 && lane < lanes_ && index >= 0 && index < steps_per_lane_);
   switch (spec_.op) {
     case CollectiveOp::all_reduce:
+      if (is_tree_) {
+        const int up = ceil_log2(spec_.size);
+        return index < up ? tree_reduce(lane, index) : tree_broadcast(lane, index - up);
+      }
       return index < spec_.size - 1 ? ring_reduce_scatter(lane, index)
                                     : ring_all_gather(lane, index - (spec_.size - 1));
     case CollectiveOp::reduce_scatter:
@@ -91,7 +98,7 @@ Step CollectivePlan::step(int64_t lane, int index) const {
     case CollectiveOp::all_to_all:
       return exchange(lane);
     case CollectiveOp::broadcast:
-      return chunks_ > 1 ? chain_broadcast(lane, index) : tree_broadcast(index);
+      return chunks_ > 1 ? chain_broadcast(lane, index) : tree_broadcast(lane, index);
     case CollectiveOp::barrier:
       return dissemination(index);
     case CollectiveOp::send:
@@ -121,8 +128,8 @@ int CollectivePlan::ring(int offset) const {
   return ((spec_.rank + offset) % P + P) % P;
 }
 
-/// The elements that rank `index` owns. In an all_reduce of P * n elements these are the parts of a reduce_scatter, so
-/// that both give the same bits.
+/// The elements that rank `index` owns. In an all_reduce of P * n elements in rings these are the parts of a
+/// reduce_scatter, so that both give the same bits.
 CollectivePlan::Range CollectivePlan::block(int index) const {
   if (spec_.op != CollectiveOp::all_reduce) return {index * spec_.elements, spec_.elements};
   const int64_t begin = spec_.elements * index / spec_.size;
@@ -188,19 +195,40 @@ Step CollectivePlan::chain_broadcast(int64_t lane, int index) const {
   return step;
 }
 
+/// Rank v adds what v + 2^k sends for each 2^k below its lowest set bit, the lowest first, then sends its sum to v
+/// without that bit: the order of the sum at rank 0 depends on P only.
+Step CollectivePlan::tree_reduce(int64_t lane, int index) const {
+  const int v = spec_.rank;
+  const int distance = 1 << index;
+  const Range chunk = chunk_of({0, spec_.elements}, lane);
+  Step step;
+  if (v % distance != 0) return step;
+  if (v / distance % 2 == 1) {
+    step.send = message(ring(-distance), Place::output, chunk.begin, chunk.elements);
+  } else if (v + distance < spec_.size) {
+    step.recv = message(ring(distance), Place::output, chunk.begin, chunk.elements);
+    step.reduce = step.recv.exists();
+    step.addend_begin = chunk.begin;
+  }
+  return step;
+}
+
 /// Short messages: a binomial tree. Rank v (counted from the root) receives from v without its lowest set bit and then
 /// sends to v + 2^k for each 2^k below that bit, the highest first.
-Step CollectivePlan::tree_broadcast(int index) const {
+Step CollectivePlan::tree_broadcast(int64_t lane, int index) const {
   const int P = spec_.size;
+  const Range chunk = chunk_of({0, spec_.elements}, lane);
   const int v = (spec_.rank - spec_.peer + P) % P;
   const int lowest_bit = v == 0 ? 1 << ceil_log2(P) : v & -v;
   Step step;
   if (index == 0) {
-    if (v > 0) step.recv = message(ring(-lowest_bit), Place::output, 0, spec_.elements);
+    if (v > 0) step.recv = message(ring(-lowest_bit), Place::output, chunk.begin, chunk.elements);
     return step;
   }
   const int distance = 1 << (ceil_log2(P) - index);
-  if (distance < lowest_bit && v + distance < P) step.send = message(ring(distance), Place::output, 0, spec_.elements);
+  if (distance < lowest_bit && v + distance < P) {
+    step.send = message(ring(distance), Place::output, chunk.begin, chunk.elements);
+  }
   return step;
 }
 
@@ -237,7 +265,7 @@ int64_t block_elements(const CollectiveSpec& spec, int index) {
 
 /// Each of the two rings sends every block but one: the own one, then the next rank's. elements % P blocks are longer
 /// by one than the rest.
-Traffic all_reduce_traffic(const CollectivePlan& plan) {
+Traffic ring_all_reduce_traffic(const CollectivePlan& plan) {
   const CollectiveSpec& spec = plan.spec();
   const int64_t P = spec.size;
   const int64_t shorter = spec.elements / P;
@@ -249,17 +277,27 @@ Traffic all_reduce_traffic(const CollectivePlan& plan) {
           .bytes = (2 * spec.elements - own - next) * spec.dtype_bytes};
 }
 
+/// Below rank v of the tree: each v + 2^k < P with 2^k below the lowest bit of v.
+int tree_receivers(int v, int P) {
+  const int below = v == 0 ? ceil_log2(P) : std::countr_zero(static_cast<unsigned>(v));
+  return std::min<int>(below, std::bit_width(static_cast<unsigned>(P - 1 - v)));
+}
+
 Traffic broadcast_traffic(const CollectivePlan& plan) {
   const CollectiveSpec& spec = plan.spec();
   const int P = spec.size;
   const int v = (spec.rank - spec.peer + P) % P;  // counted from the root
-  int64_t receivers = v < P - 1 ? 1 : 0;          // of the chain
-  if (messages_of(plan, spec.elements) <= 1) {    // of the tree: each v + 2^k < P with 2^k below the lowest bit of v
-    const int below = v == 0 ? ceil_log2(P) : std::countr_zero(static_cast<unsigned>(v));
-    receivers = std::min<int>(below, std::bit_width(static_cast<unsigned>(P - 1 - v)));
-  }
+  const int64_t of_chain = v < P - 1 ? 1 : 0;
+  const int64_t receivers = messages_of(plan, spec.elements) <= 1 ? tree_receivers(v, P) : of_chain;
   return {.messages = receivers * messages_of(plan, spec.elements),
           .bytes = receivers * spec.elements * spec.dtype_bytes};
+}
+
+/// All ranks but 0 send up once.
+Traffic tree_all_reduce_traffic(const CollectivePlan& plan) {
+  const CollectiveSpec& spec = plan.spec();
+  const int64_t sends = tree_receivers(spec.rank, spec.size) + (spec.rank > 0 ? 1 : 0);
+  return {.messages = sends * messages_of(plan, spec.elements), .bytes = sends * spec.elements * spec.dtype_bytes};
 }
 
 }  // namespace
@@ -271,7 +309,7 @@ Traffic sent_traffic(const CollectivePlan& plan) {
   const int64_t bytes = spec.elements * spec.dtype_bytes;
   switch (spec.op) {
     case CollectiveOp::all_reduce:
-      return all_reduce_traffic(plan);
+      return plan.is_tree() ? tree_all_reduce_traffic(plan) : ring_all_reduce_traffic(plan);
     case CollectiveOp::reduce_scatter:
     case CollectiveOp::all_gather:
     case CollectiveOp::all_to_all:

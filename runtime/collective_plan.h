@@ -2,13 +2,17 @@
 // number of lanes (one per chunk of the message), each a short sequence of steps; lanes are independent of each other,
 // the steps of a lane follow each other. Every rank of a group numbers the lanes alike. Steps are computed on demand,
 // so that a plan of any size costs no memory. Rings: Patarasuk and Yuan, "Bandwidth optimal all-reduce", 2009; barrier:
-// Hensgen, Finkel and Manber, dissemination, 1988.
+// Hensgen, Finkel and Manber, dissemination, 1988. A short all_reduce is a binomial tree up to rank 0 and down again.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
 
 namespace trireme::runtime {
+
+/// An all_reduce that would give a rank fewer elements than this is a short one: latency is all it costs. From here on
+/// its parts have the bits of a reduce_scatter; parameters are padded so that parts of them are at least so long.
+inline constexpr int64_t kShortPart = 64;
 
 enum class CollectiveOp { all_reduce, reduce_scatter, all_gather, all_to_all, broadcast, barrier, send, recv };
 std::string_view name(CollectiveOp op);
@@ -65,6 +69,8 @@ class CollectivePlan {
   LocalCopy local_copy() const;
   /// The most that one message carries, hence the size of staging.
   int64_t chunk_elements() const { return chunk_elements_; }
+  /// True for a short all_reduce in a tree, false for one in rings.
+  bool is_tree() const { return is_tree_; }
   bool reduces() const { return spec_.op == CollectiveOp::all_reduce || spec_.op == CollectiveOp::reduce_scatter; }
 
  private:
@@ -79,13 +85,15 @@ class CollectivePlan {
   Step ring_all_gather(int64_t lane, int index) const;
   Step exchange(int64_t lane) const;
   Step chain_broadcast(int64_t lane, int index) const;
-  Step tree_broadcast(int index) const;
+  Step tree_reduce(int64_t lane, int index) const;
+  Step tree_broadcast(int64_t lane, int index) const;
   Step dissemination(int index) const;
   Step one_way(int64_t lane) const;
 
   CollectiveSpec spec_;
   int64_t chunk_elements_ = 1;
-  int64_t chunks_ = 0;  ///< of the longest block
+  bool is_tree_ = false;  ///< of an all_reduce
+  int64_t chunks_ = 0;    ///< of the longest block
   int64_t lanes_ = 0;
   int steps_per_lane_ = 0;
 };

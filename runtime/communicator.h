@@ -17,6 +17,8 @@
 namespace trireme::runtime {
 
 enum class ReduceOp { sum, max };
+/// What a group is made for: anything, or anything but all_reduce and reduce_scatter, which it then refuses.
+enum class GroupUse { sums, messages };
 struct CollectiveCall;
 
 /// An operation in flight. Waiting is done by wait(), which throws what went wrong; the destructor of an unfinished
@@ -77,10 +79,13 @@ class Communicator {
   virtual int rank() const = 0;
   virtual int size() const = 0;
 
-  /// Element by element, in place; the same bits on every rank. fp32, fp64, i64. Sends 2(P-1)/P * |buffer| bytes per
-  /// rank.
+  /// Element by element, in place; the same bits on every rank. fp32, bf16, fp64, i64. bf16: each of the P - 1
+  /// additions is done in fp32 and rounded to nearest even, so the error grows with P; NaN stays NaN.
+  /// Sends 2(P-1)/P * |buffer| bytes per rank, in 2(P-1) messages that wait for each other. A buffer of at most 63 P
+  /// elements goes up a tree and down again as a whole: through 2 log2(P) messages, at most log2(P) of one rank.
   Pending all_reduce(View buffer, ReduceOp op);
-  /// output (n) = this rank's part of the sum over ranks of input (P * n). Sends (P-1)/P * |input| bytes per rank.
+  /// output (n) = this rank's part of the sum over ranks of input (P * n), for n >= 64 with the bits of all_reduce;
+  /// dtypes as there. Sends (P-1)/P * |input| bytes per rank.
   Pending reduce_scatter(ConstView input, View output, ReduceOp op);
   /// output (P * n) = the inputs (n) of all ranks in rank order. Sends (P-1) * |input| bytes per rank. Any dtype.
   Pending all_gather(ConstView input, View output);
@@ -92,14 +97,15 @@ class Communicator {
   Pending barrier();
   /// Ranks with the same colour form a group, ordered by (key, rank). Collective over this group; `name` is for reports
   /// ("dp").
-  virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name) = 0;
+  virtual std::unique_ptr<Communicator> split(int color, int key, const std::string& name,
+                                              GroupUse use = GroupUse::sums) = 0;
 
   /// Advances what is in flight; cheap when nothing is.
   virtual void progress() = 0;
 
-  /// Memory of this group outside every arena (MemoryPlan does not count it): what sums of messages are taken in.
-  /// Reserved and touched when the group is made; a group made by split() has its own. A dry group states what a real
-  /// one of its size takes.
+  /// Memory of this group outside every arena (MemoryPlan does not count it): what sums of messages are taken in, so 0
+  /// for GroupUse::messages. Reserved and touched when the group is made; a group made by split() has its own. A dry
+  /// group states what a real one of its size takes.
   virtual int64_t staging_bytes() const = 0;
 
   /// The last calls, oldest first (256 at most).

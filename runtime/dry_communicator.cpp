@@ -14,7 +14,7 @@ class DryCommunicator : public Communicator {
  public:
   DryCommunicator(std::vector<int> world_ranks, const DryGroup& group, SplitRule rule, const MessageOptions& options)
       : world_ranks_(std::move(world_ranks)),
-        place_{.rank = group.rank, .size = group.size},
+        place_{.rank = group.rank, .size = group.size, .use = group.use},
         rule_(std::move(rule)),
         options_(options),
         ledger_(group.name) {}
@@ -22,12 +22,12 @@ class DryCommunicator : public Communicator {
   int rank() const override { return place_.rank; }
   int size() const override { return place_.size; }
 
-  std::unique_ptr<Communicator> split(int color, int key, const std::string& name) override;
+  std::unique_ptr<Communicator> split(int color, int key, const std::string& name, GroupUse use) override;
 
   void progress() override {}
   std::vector<CommCall> recent_calls() const override { return ledger_.recent_calls(); }
   const std::map<std::string, CommTotal, std::less<>>& totals() const override { return ledger_.totals(); }
-  int64_t staging_bytes() const override { return runtime::staging_bytes(options_, place_.size); }
+  int64_t staging_bytes() const override { return runtime::staging_bytes(options_, place_.size, place_.use); }
 
  private:
   Pending start(const CollectiveCall& call) override { return record(call, name(call.op)); }
@@ -44,7 +44,7 @@ class DryCommunicator : public Communicator {
   CallLedger ledger_;
 };
 
-std::unique_ptr<Communicator> DryCommunicator::split(int color, int key, const std::string& name) {
+std::unique_ptr<Communicator> DryCommunicator::split(int color, int key, const std::string& name, GroupUse use) {
   if (!rule_) {
     throw Error(ErrorKind::internal, "split " + name + ": this dry communicator was made without a split rule");
   }
@@ -66,7 +66,8 @@ std::unique_ptr<Communicator> DryCommunicator::split(int color, int key, const s
   for (int member : members) world_ranks.push_back(world_ranks_[static_cast<size_t>(member)]);
   const DryGroup group{.rank = static_cast<int>(std::ranges::find(members, place_.rank) - members.begin()),
                        .size = static_cast<int>(members.size()),
-                       .name = name};
+                       .name = name,
+                       .use = use};
   return std::make_unique<DryCommunicator>(std::move(world_ranks), group, rule_, options_);
 }
 

@@ -21,6 +21,7 @@ struct DryGroup {
   int rank = 0;
   int size = 1;
   std::string name = "world";
+  GroupUse use = GroupUse::sums;
 };
 
 /// Rank `world.rank` of a world. split() throws Error(internal) without a rule, or when the caller's own colour and key

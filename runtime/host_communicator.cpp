@@ -15,7 +15,7 @@ constexpr int kOneWayChannel = 1;
 std::shared_ptr<MessageGroup> world_group(const Transport& transport, std::string name) {
   std::vector<int> ranks(static_cast<size_t>(transport.size()));
   std::iota(ranks.begin(), ranks.end(), 0);
-  return std::make_shared<MessageGroup>(0, transport.rank(), std::move(ranks), std::move(name));
+  return std::make_shared<MessageGroup>(0, transport.rank(), std::move(ranks), std::move(name), GroupUse::sums);
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ MessageQueue& HostCommunicator::queue_to(int peer, Queues& queues, std::string_v
   return *queue;
 }
 
-std::unique_ptr<Communicator> HostCommunicator::split(int color, int key, const std::string& name) {
+std::unique_ptr<Communicator> HostCommunicator::split(int color, int key, const std::string& name, GroupUse use) {
   std::array<int64_t, 3> own = {color, key, engine_->next_group()};
   std::vector<int64_t> all(own.size() * group_->world_ranks.size());
   const View input = view_of(std::span<int64_t>(own), {static_cast<int64_t>(own.size())});
@@ -75,7 +75,7 @@ std::unique_ptr<Communicator> HostCommunicator::split(int color, int key, const 
   std::vector<int> world_ranks;
   for (int member : members) world_ranks.push_back(group_->world_ranks[static_cast<size_t>(member)]);
   const auto own_place = std::ranges::find(members, group_->rank) - members.begin();
-  auto group = std::make_shared<MessageGroup>(id, static_cast<int>(own_place), std::move(world_ranks), name);
+  auto group = std::make_shared<MessageGroup>(id, static_cast<int>(own_place), std::move(world_ranks), name, use);
   return std::unique_ptr<Communicator>(new HostCommunicator(engine_, std::move(group)));
 }
 

@@ -62,7 +62,7 @@ std::shared_ptr<MessageOperation> MessageEngine::fresh_operation() {
 Pending MessageEngine::start(MessageQueue& queue, std::shared_ptr<MessageGroup> group, const CollectiveCall& call,
                              std::string_view op) {
   if (failure_) std::rethrow_exception(failure_);
-  const GroupPlace place{.rank = group->rank, .size = static_cast<int>(group->world_ranks.size())};
+  const GroupPlace place = group->place();
   const CollectivePlan plan = checked_plan(call, place, options_.chunk_bytes);
   const DType dtype = dtype_of_call(call);
   const bool one_way = call.op == CollectiveOp::send || call.op == CollectiveOp::recv;

@@ -22,8 +22,9 @@ struct MessageOptions {
   int window = 4;                 ///< lanes of a queue in flight, kMaxWindow at most
 };
 
-/// Of the chunks that a group of `group_size` is adding to: two buffers for each lane of the window; none for one rank.
-int64_t staging_bytes(const MessageOptions& options, int group_size);
+/// Of the chunks that a group of `group_size` is adding to: two buffers for each lane of the window; none for one rank,
+/// and none where nothing is added.
+int64_t staging_bytes(const MessageOptions& options, int group_size, GroupUse use);
 
 /// What the two sides of every operation tell each other first, so that a mismatch is an error; buffers then
 /// hold anything.
@@ -39,11 +40,14 @@ struct CallHeader {
 
 /// A set of ranks, seen from one of them. Shared by a communicator and its operations in flight.
 struct MessageGroup {
-  MessageGroup(int group_id, int group_rank, std::vector<int> ranks, std::string name)
-      : id(group_id), rank(group_rank), world_ranks(std::move(ranks)), ledger(std::move(name)) {}
+  MessageGroup(int group_id, int group_rank, std::vector<int> ranks, std::string name, GroupUse group_use)
+      : id(group_id), rank(group_rank), use(group_use), world_ranks(std::move(ranks)), ledger(std::move(name)) {}
+
+  GroupPlace place() const { return {.rank = rank, .size = static_cast<int>(world_ranks.size()), .use = use}; }
 
   int id;
   int rank;
+  GroupUse use;
   std::vector<int> world_ranks;  ///< of each rank of the group
   CallLedger ledger;
 };

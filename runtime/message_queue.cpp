@@ -36,8 +36,8 @@ CallHeader header_of(const CollectiveCall& call, const CollectivePlan& plan, int
 
 }  // namespace
 
-int64_t staging_bytes(const MessageOptions& options, int group_size) {
-  return group_size == 1 ? 0 : 2 * options.window * slot_bytes(options);
+int64_t staging_bytes(const MessageOptions& options, int group_size, GroupUse use) {
+  return group_size == 1 || use == GroupUse::messages ? 0 : 2 * options.window * slot_bytes(options);
 }
 
 MessageQueue::MessageQueue(MessageEngine& engine, std::shared_ptr<MessageGroup> group, int channel, int64_t staging)

@@ -1,6 +1,8 @@
 // Plans are executed here by a simulator of all ranks: no threads, no MPI, one array of doubles per rank.
 #include "runtime/collective_plan.h"
 
+#include <algorithm>
+#include <bit>
 #include <deque>
 #include <map>
 #include <numeric>
@@ -128,6 +130,15 @@ double ordered_sum(int size, int block, int64_t index) {
   return sum;
 }
 
+/// The same in a tree, at rank `v` of the ranks [v, v + span): from below, the nearest first.
+double tree_sum(int size, int v, int span, int64_t index) {
+  double sum = value(v, index);
+  for (int distance = 1; distance < span && v + distance < size; distance *= 2) {
+    sum += tree_sum(size, v + distance, distance, index);
+  }
+  return sum;
+}
+
 int block_of(int64_t index, int64_t elements, int size) {
   int block = 0;
   while (elements * (block + 1) / size <= index) ++block;
@@ -146,6 +157,11 @@ std::vector<Case> cases() {
     for (int64_t elements : {int64_t{0}, int64_t{1}, int64_t{5}, int64_t{3} * size + 1, int64_t{12} * size}) {
       for (int64_t chunk_bytes : {int64_t{8}, int64_t{24}, int64_t{1} << 20})
         all.push_back({size, elements, chunk_bytes});
+    }
+  }
+  for (int size = 1; size <= 17; ++size) {  // about the longest that a tree takes
+    for (int64_t elements : {int64_t{11}, kShortPart * size - size, kShortPart * size - size + 1, kShortPart * size}) {
+      for (int64_t chunk_bytes : {int64_t{200}, int64_t{1} << 20}) all.push_back({size, elements, chunk_bytes});
     }
   }
   return all;
@@ -168,10 +184,13 @@ TEST(CollectivePlan, AllReduceSumsInAnOrderOfSizeAndBlockOnly) {
     std::vector<SimulatedRank> ranks = ranks_of(c, c.elements, c.elements);
     for (SimulatedRank& rank : ranks) rank.output = rank.input;
     const Simulator simulator(spec_of(CollectiveOp::all_reduce, c), std::move(ranks));
+    const bool is_short = c.elements <= (kShortPart - 1) * c.size;
+    EXPECT_EQ(simulator.plan(0).is_tree(), is_short);
     for (const SimulatedRank& rank : simulator.ranks()) {
       for (int64_t i = 0; i < c.elements; ++i) {
         // equal bits, whatever the chunks
-        EXPECT_EQ(rank.output[static_cast<size_t>(i)], ordered_sum(c.size, block_of(i, c.elements, c.size), i));
+        EXPECT_EQ(rank.output[static_cast<size_t>(i)],
+                  is_short ? tree_sum(c.size, 0, c.size, i) : ordered_sum(c.size, block_of(i, c.elements, c.size), i));
       }
     }
   }
@@ -255,7 +274,7 @@ TEST(CollectivePlan, BarrierHearsOfEveryRank) {
 
 TEST(CollectivePlan, SendsTheBytesThatTheInterfaceStates) {
   for (int P = 1; P <= 9; ++P) {
-    const int64_t n = 60;  // elements of a part
+    const int64_t n = kShortPart;  // elements of a part
     const auto sent = [&](CollectiveOp op, int64_t elements) {
       const CollectivePlan plan(
           {.op = op, .rank = P / 2, .size = P, .elements = elements, .dtype_bytes = 4, .chunk_bytes = 64});
@@ -303,16 +322,38 @@ TEST(CollectivePlan, TrafficIsThatOfTheSteps) {
   }
 }
 
+TEST(CollectivePlan, AShortAllReduceWaitsForFewMessages) {
+  for (int P = 2; P <= 17; ++P) {
+    const int levels = std::bit_width(static_cast<unsigned>(P - 1));
+    int most = 0;
+    for (int rank = 0; rank < P; ++rank) {
+      const CollectivePlan plan(
+          {.op = CollectiveOp::all_reduce, .rank = rank, .size = P, .elements = 3, .dtype_bytes = 8});
+      ASSERT_EQ(plan.lanes(), 1);
+      int messages = 0;
+      for (int index = 0; index < plan.steps_per_lane(); ++index) {
+        const Step step = plan.step(0, index);
+        EXPECT_FALSE(step.send.exists() && step.recv.exists());
+        messages += step.send.exists() || step.recv.exists() ? 1 : 0;
+      }
+      most = std::max(most, messages);
+    }
+    EXPECT_EQ(most, 2 * levels) << P;
+  }
+}
+
 TEST(CollectivePlan, NoMessageExceedsTheChunk) {
   for (CollectiveOp op : {CollectiveOp::all_reduce, CollectiveOp::reduce_scatter, CollectiveOp::all_gather,
                           CollectiveOp::all_to_all, CollectiveOp::broadcast, CollectiveOp::send, CollectiveOp::recv}) {
-    const CollectivePlan plan(
-        {.op = op, .rank = 1, .size = 4, .elements = 1000, .dtype_bytes = 8, .chunk_bytes = 100, .peer = 2});
-    ASSERT_GT(plan.lanes(), 1);
-    for (int64_t lane = 0; lane < plan.lanes(); ++lane) {
-      for (int index = 0; index < plan.steps_per_lane(); ++index) {
-        EXPECT_LE(plan.step(lane, index).send.elements, 12);
-        EXPECT_LE(plan.step(lane, index).recv.elements, 12);
+    for (const int64_t elements : {100, 1000}) {
+      const CollectivePlan plan(
+          {.op = op, .rank = 1, .size = 4, .elements = elements, .dtype_bytes = 8, .chunk_bytes = 100, .peer = 2});
+      ASSERT_GT(plan.lanes(), 1);
+      for (int64_t lane = 0; lane < plan.lanes(); ++lane) {
+        for (int index = 0; index < plan.steps_per_lane(); ++index) {
+          EXPECT_LE(plan.step(lane, index).send.elements, 12);
+          EXPECT_LE(plan.step(lane, index).recv.elements, 12);
+        }
       }
     }
   }

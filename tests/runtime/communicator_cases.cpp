@@ -1,4 +1,5 @@
 // What every kind of communicator must do; compiled into a test of threads and a test of MPI.
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -7,8 +8,10 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/bf16.h"
 #include "runtime/communicator.h"
 #include "runtime/dry_communicator.h"
+#include "runtime/error.h"
 #include "tests/runtime/communicator_worlds.h"
 
 namespace trireme::runtime {
@@ -74,6 +77,81 @@ TEST(Communicator, MaxPassesNotANumberOn) {
     world.all_reduce(all_of(flag), ReduceOp::max).wait();
     EXPECT_TRUE(std::isnan(flag[0]));
     EXPECT_EQ(flag[1], 2.0);
+  });
+}
+
+/// Through all_reduce, and for parts that a ring gives the same bits by reduce_scatter.
+void expect_bf16_sums(Communicator& world, const std::vector<float>& own, const std::vector<float>& expected) {
+  const std::vector<bf16> input(own.begin(), own.end());
+  std::vector<bf16> buffer = input;
+  world.all_reduce(all_of(buffer), ReduceOp::sum).wait();
+  for (size_t i = 0; i < buffer.size(); ++i) {
+    if (std::isnan(expected[i])) {
+      ASSERT_TRUE(std::isnan(static_cast<float>(buffer[i]))) << i;
+    } else {
+      ASSERT_EQ(static_cast<float>(buffer[i]), expected[i]) << i;
+    }
+  }
+  const auto n = static_cast<int64_t>(buffer.size()) / world.size();
+  if (n < 64 || n * world.size() != static_cast<int64_t>(buffer.size())) return;
+  std::vector<bf16> whole = input;
+  std::vector<bf16> part(static_cast<size_t>(n), 7.0F);
+  world.reduce_scatter(all_of(whole), all_of(part), ReduceOp::sum).wait();
+  for (int64_t i = 0; i < n; ++i) {
+    ASSERT_EQ(part[static_cast<size_t>(i)].bits, buffer[static_cast<size_t>(world.rank() * n + i)].bits) << i;
+  }
+}
+
+// Rank 0 and the last one give a number each, the others zeros: one addition is rounded, whatever the order.
+TEST(Communicator, Bf16IsAddedInFp32AndRoundedToEven) {
+  const float largest = 0x1.fep127F;
+  const std::vector<std::array<float, 3>> sums = {{1, 0x1p-8F, 1},                     // a tie: down to even
+                                                  {1, 0x3p-8F, 1 + 0x1p-6F},           // a tie: up to even
+                                                  {1, 0x1.02p-8F, 1 + 0x1p-7F},        // above a tie
+                                                  {-1, 1, 0},                          // exact
+                                                  {largest, largest, INFINITY},        // beyond the largest
+                                                  {NAN, 1, NAN},                       // NaN of either side
+                                                  {1, -NAN, NAN},                      //
+                                                  {INFINITY, -INFINITY, NAN},          //
+                                                  {0x1p-133F, 0x1p-133F, 0x1p-132F}};  // denormals stay
+  on_each_world([&](Communicator& world) {
+    if (world.size() == 1) return;
+    for (const int64_t count : {int64_t{9}, int64_t{64} * world.size(), int64_t{5003}}) {
+      std::vector<float> own;
+      std::vector<float> expected;
+      for (int64_t i = 0; i < count; ++i) {
+        const std::array<float, 3>& sum = sums[static_cast<size_t>(i) % sums.size()];
+        own.push_back(world.rank() == 0 ? sum[0] : (world.rank() == world.size() - 1 ? sum[1] : 0));
+        expected.push_back(sum[2]);
+      }
+      expect_bf16_sums(world, own, expected);
+    }
+  });
+}
+
+// Every addition rounds by 2^-9 of a sum that is at most the whole here: (P - 1) of them.
+TEST(Communicator, Bf16SumsFollowFp32AndAreTheSameOnAllRanks) {
+  on_each_world([](Communicator& world) {
+    const int P = world.size();
+    const auto given = [](int rank, int64_t i) { return 1.0F / static_cast<float>(3 + i % 511 + 7 * rank); };
+    for (const int64_t count : {int64_t{1}, int64_t{40}, int64_t{64} * P, int64_t{10007}}) {
+      std::vector<bf16> buffer;
+      for (int64_t i = 0; i < count; ++i) buffer.emplace_back(given(world.rank(), i));
+      world.all_reduce(all_of(buffer), ReduceOp::sum).wait();
+      std::vector<bf16> of_root = buffer;
+      world.broadcast(all_of(of_root), P - 1).wait();
+      for (int64_t i = 0; i < count; ++i) {
+        float sum = 0;
+        for (int rank = 0; rank < P; ++rank) sum += bf16(given(rank, i));
+        const bf16 actual = buffer[static_cast<size_t>(i)];
+        ASSERT_NEAR(actual, sum, sum * static_cast<float>(P - 1) * 0x1.01p-8F) << i;
+        ASSERT_EQ(actual.bits, of_root[static_cast<size_t>(i)].bits) << i;
+      }
+    }
+    std::vector<bf16> largest = {static_cast<float>(world.rank()), -static_cast<float>(world.rank())};
+    world.all_reduce(all_of(largest), ReduceOp::max).wait();
+    EXPECT_EQ(static_cast<float>(largest[0]), static_cast<float>(P - 1));
+    EXPECT_EQ(static_cast<float>(largest[1]), 0);
   });
 }
 
@@ -320,6 +398,70 @@ TEST(Communicator, DryCountsWhatIsSent) {
     EXPECT_EQ(dry_pair->totals(), real_pair->totals());
     EXPECT_EQ(dry->totals().size(), 9u);  // eight ops and split
     EXPECT_EQ(dry->totals().at("all_reduce").bytes > 0, world.size() > 1);
+  });
+}
+
+/// Everything but sums, on views of `n` elements.
+void exchange_messages(Communicator& group, void* data, int64_t n) {
+  const int P = group.size();
+  const View parts{{data, DType::bf16, Shape{P, n}}};
+  const View own = parts.rows(group.rank(), 1);
+  group.all_gather(own, parts).wait();
+  group.broadcast(own, 0).wait();
+  group.barrier().wait();
+  Pending recv = group.recv(parts.rows((group.rank() + 1) % P, 1), (group.rank() + 1) % P);
+  group.send(own, (group.rank() + P - 1) % P).wait();
+  recv.wait();
+}
+
+TEST(Communicator, GroupsForMessagesTakeNoMemory) {
+  on_each_world([](Communicator& world) {
+    const std::unique_ptr<Communicator> group = world.split(0, world.rank(), "pp", GroupUse::messages);
+    const std::unique_ptr<Communicator> dry =
+        dry_communicator({.rank = world.rank(), .size = world.size(), .name = "pp", .use = GroupUse::messages}, nullptr,
+                         {.chunk_bytes = kTestChunkBytes});
+    std::vector<bf16> values(static_cast<size_t>(5003 * world.size()), 1.0F);
+    exchange_messages(*group, values.data(), 5003);
+    exchange_messages(*dry, nullptr, 5003);
+    EXPECT_EQ(dry->totals(), group->totals());
+    std::vector<float> sum(1);
+    for (Communicator* either : {group.get(), dry.get()}) {
+      EXPECT_EQ(either->staging_bytes(), 0);
+      EXPECT_THROW(either->all_reduce(all_of(sum), ReduceOp::sum), Error);
+      EXPECT_THROW(either->reduce_scatter(all_of(values), all_of(values).range(0, {5003}), ReduceOp::max), Error);
+    }
+    group->barrier().wait();  // a refused call has sent nothing
+    // A group for sums may come from one for messages.
+    const std::unique_ptr<Communicator> sums = group->split(0, world.rank(), "sums");
+    EXPECT_EQ(sums->staging_bytes(), world.staging_bytes());
+    std::vector<float> ones = {1};
+    sums->all_reduce(all_of(ones), ReduceOp::sum).wait();
+    EXPECT_EQ(ones[0], static_cast<float>(world.size()));
+  });
+}
+
+TEST(Communicator, EmptyViewsAreFineAndSendNothing) {
+  on_each_world([](Communicator& world) {
+    const int P = world.size();
+    const std::unique_ptr<Communicator> group = world.split(0, world.rank(), "empty");
+    const std::unique_ptr<Communicator> dry = dry_communicator({.rank = world.rank(), .size = P, .name = "empty"});
+    for (const Shape& shape : {Shape{0}, Shape{0, 768}, Shape{4, 0}}) {
+      const View empty{{nullptr, DType::bf16, shape}};
+      for (Communicator* either : {group.get(), dry.get()}) {
+        Pending recv = either->recv(empty, (world.rank() + 1) % P);
+        either->send(empty, (world.rank() + P - 1) % P).wait();
+        recv.wait();
+        either->all_reduce(empty, ReduceOp::sum).wait();
+        either->reduce_scatter(empty, empty, ReduceOp::sum).wait();
+        either->all_gather(empty, empty).wait();
+        either->all_to_all(empty, empty).wait();
+        either->broadcast(empty, P - 1).wait();
+      }
+    }
+    for (const auto& [op, total] : group->totals()) {
+      EXPECT_EQ(total, (CommTotal{.calls = 3, .messages = 0, .bytes = 0})) << op;
+    }
+    EXPECT_EQ(dry->totals(), group->totals());
   });
 }
 

@@ -273,11 +273,14 @@ TEST(CollectiveCall, RefusesWhatDoesNotFit) {
   EXPECT_EQ(message([&] {
               dry->all_reduce({{nullptr, DType::u8, Shape{4}}}, ReduceOp::sum);
             }),
-            "all_reduce: cannot reduce u8, only fp32, fp64 and i64");
+            "all_reduce: cannot reduce u8, only fp32, bf16, fp64 and i64");
   EXPECT_EQ(message([&] { dry->all_to_all(all_of(buffer), all_of(buffer)); }),
             "all_to_all: input and output overlap; only the own part of the larger one may be the other one");
   EXPECT_EQ(message([&] { dry->all_gather(all_of(buffer).range(4, {4}), all_of(buffer)); }),
             "all_gather: input and output overlap; only the own part of the larger one may be the other one");
+  const auto messages = dry_communicator({.rank = 0, .size = 4, .use = GroupUse::messages});
+  EXPECT_EQ(message([&] { messages->all_reduce(all_of(buffer), ReduceOp::sum); }),
+            "all_reduce: this group was made for messages, without memory for sums");
   EXPECT_EQ(message([&] { dry->split(0, 0, "dp"); }), "split dp: this dry communicator was made without a split rule");
 }
 
