@@ -2,9 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "parallel/mesh.h"
-#include "runtime/error.h"
-
 namespace trireme::parallel {
 namespace {
 
@@ -35,25 +32,6 @@ TEST(Units, PaddingLiesBehindItsParameter) {
 
 TEST(Units, LengthIsAMultipleOfEveryDataRanksShare) {
   for (const int64_t dp : {1, 2, 3, 8}) EXPECT_EQ(lay_out_unit("u", {spec("a", {1000})}, dp).elements % (dp * 64), 0);
-}
-
-TEST(Mesh, CoordinatesRunTensorFirst) {
-  const Mesh mesh{.tp = 2, .dp = 3, .pp = 2};
-  EXPECT_EQ(coordinates(mesh, 0, 12), (MeshCoordinates{0, 0, 0}));
-  EXPECT_EQ(coordinates(mesh, 1, 12), (MeshCoordinates{1, 0, 0}));
-  EXPECT_EQ(coordinates(mesh, 5, 12), (MeshCoordinates{1, 2, 0}));
-  EXPECT_EQ(coordinates(mesh, 6, 12), (MeshCoordinates{0, 0, 1}));
-  EXPECT_EQ(coordinates(mesh, 11, 12), (MeshCoordinates{1, 2, 1}));
-}
-
-TEST(Mesh, WrongWorldSizeNamesTheNumbers) {
-  try {
-    coordinates({.tp = 1, .dp = 3, .pp = 1}, 0, 4);
-    FAIL();
-  } catch (const runtime::Error& error) {
-    EXPECT_STREQ(error.what(),
-                 "tensor-parallel 1 x data-parallel 3 x pipeline-parallel 1 is 3 ranks, but 4 were started");
-  }
 }
 
 }  // namespace

@@ -1,0 +1,111 @@
+#include "parallel/unit_memory.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "runtime/error.h"
+
+namespace trireme::parallel {
+namespace {
+
+using runtime::DType;
+using runtime::ElementRange;
+using runtime::View;
+
+constexpr int64_t kAlignmentElements = 64;
+
+View part_of(const View& whole, const ElementRange& range) {
+  return whole.range(range.begin, {range.end - range.begin});
+}
+
+/// What rotating units pass through; absent where none does.
+struct PassingBuffers {
+  std::array<View, 2> parameters;
+  std::array<View, 2> gradients;
+};
+
+PassingBuffers place_buffers(const std::vector<UnitSpec>& specs, const UnitMemoryOptions& options, int dp,
+                             runtime::Arena& persistent) {
+  const std::vector<size_t> buffers = rotation_buffers(specs, options, dp);
+  std::array<int64_t, 2> gradient_elements{};
+  std::array<int64_t, 2> parameter_elements{};
+  for (size_t unit = 0; unit < specs.size(); ++unit) {
+    const int stage = zero_stage_of(specs[unit], options, dp);
+    const auto lengthen = [&](int64_t& elements) { elements = std::max(elements, specs[unit].elements); };
+    if (stage >= 2) lengthen(gradient_elements[buffers[unit]]);
+    if (stage == 3) lengthen(parameter_elements[buffers[unit]]);
+  }
+  PassingBuffers placed;
+  for (size_t buffer = 0; buffer < 2; ++buffer) {
+    if (parameter_elements[buffer] > 0) {
+      placed.parameters[buffer] = persistent.allocate(options.storage, {parameter_elements[buffer]});
+    }
+    if (gradient_elements[buffer] > 0) {
+      placed.gradients[buffer] = persistent.allocate(DType::fp32, {gradient_elements[buffer]});
+    }
+  }
+  return placed;
+}
+
+}  // namespace
+
+int zero_stage_of(const UnitSpec& spec, const UnitMemoryOptions& options, int dp) {
+  if (!options.training || dp == 1) return 0;
+  return spec.rotates ? options.zero_stage : std::min(options.zero_stage, 1);
+}
+
+ElementRange owned_range(int64_t elements, int zero_stage, int rank, int dp) {
+  if (zero_stage == 0) return {.begin = 0, .end = elements};
+  return {.begin = elements / dp * rank, .end = elements / dp * (rank + 1)};
+}
+
+std::vector<size_t> rotation_buffers(const std::vector<UnitSpec>& specs, const UnitMemoryOptions& options, int dp) {
+  std::vector<size_t> buffers(specs.size(), 0);
+  size_t rotating = 0;
+  for (size_t unit = 0; unit < specs.size(); ++unit) {
+    if (zero_stage_of(specs[unit], options, dp) >= 2) buffers[unit] = rotating++ % 2;
+  }
+  return buffers;
+}
+
+std::vector<UnitMemory> place_units(const std::vector<UnitSpec>& specs, const UnitMemoryOptions& options, int rank,
+                                    int dp, runtime::Arena& persistent) {
+  const std::vector<size_t> buffers = rotation_buffers(specs, options, dp);
+  const PassingBuffers passing = place_buffers(specs, options, dp, persistent);
+  std::vector<UnitMemory> units;
+  for (size_t number = 0; number < specs.size(); ++number) {
+    const int64_t n = specs[number].elements;
+    if (n % (dp * kAlignmentElements) != 0) {
+      throw runtime::Error(
+          runtime::ErrorKind::internal,
+          "a unit of " + std::to_string(n) + " elements is no multiple of " + std::to_string(dp) + " * 64");
+    }
+    const int stage = zero_stage_of(specs[number], options, dp);
+    UnitMemory unit{.owned = owned_range(n, stage, rank, dp)};
+    const int64_t n_owned = unit.owned.end - unit.owned.begin;
+    if (stage == 3) {
+      unit.parameters = passing.parameters[buffers[number]].range(0, {n});
+      unit.parameter_part = persistent.allocate(options.storage, {n_owned});
+    } else {
+      unit.parameters = persistent.allocate(options.storage, {n});
+      unit.parameter_part = part_of(unit.parameters, unit.owned);
+    }
+    unit.masters = unit.has_own_masters() ? persistent.allocate(DType::fp32, {n_owned}) : unit.parameter_part;
+    if (options.training) {
+      if (stage >= 2) {
+        unit.gradients = passing.gradients[buffers[number]].range(0, {n});
+        unit.gradient_part = persistent.allocate(DType::fp32, {n_owned});
+      } else {
+        unit.gradients = persistent.allocate(DType::fp32, {n});
+        unit.gradient_part = part_of(unit.gradients, unit.owned);
+      }
+      unit.exp_avg = persistent.allocate(DType::fp32, {n_owned});
+      unit.exp_avg_sq = persistent.allocate(DType::fp32, {n_owned});
+    }
+    units.push_back(unit);
+  }
+  return units;
+}
+
+}  // namespace trireme::parallel
