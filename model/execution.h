@@ -1,6 +1,10 @@
-// How a model is computed, which changes its memory and speed: storage, recomputation and device. Not what it is.
+// How a model is computed, which changes its memory and speed: storage, recomputation, device, and how the ranks of a
+// mesh share the work. Not what it is.
 #pragma once
 
+#include <cstdint>
+
+#include "parallel/schedule.h"
 #include "runtime/device.h"
 #include "runtime/dtype.h"
 
@@ -19,6 +23,10 @@ struct Execution {
   runtime::DType storage = runtime::DType::fp32;
   Recompute recompute = Recompute::none;
   runtime::Device device = runtime::Device::cpu;  ///< where the ops run, or for which a plan is made: cpu or cuda
+  int zero_stage = 0;                             ///< what the ranks of dp share (parallel/unit_shards.h)
+  parallel::ScheduleKind schedule = parallel::ScheduleKind::one_f_one_b;
+  int virtual_stages = 1;  ///< chunks of layers a stage of the pipeline
+  int64_t cut_tokens = 0;  ///< sequence length for which stages are cut; 0: the model's positions
 };
 
 }  // namespace trireme::model

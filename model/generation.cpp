@@ -15,7 +15,7 @@ using runtime::DType;
 using runtime::View;
 
 Generator::Generator(Trainer& trainer)
-    : trainer_(trainer), logits_(static_cast<size_t>(trainer.weights.head.table.shape[0])) {
+    : trainer_(trainer), logits_(static_cast<size_t>(trainer.chunks.front().weights.head.table.shape[0])) {
   const ModelConfig& config = trainer.config;
   const runtime::Shape shape{1, config.positions, config.kv_heads, config.head_width};
   const DType storage = trainer.execution.storage;
@@ -33,18 +33,18 @@ std::span<const float> Generator::feed(std::span<const int32_t> tokens) {
                                                            std::to_string(positions()));
   }
   runtime::Stream& stream = trainer_.stream;
-  runtime::SlotRing::Lease slot = trainer_.memory.slots.acquire();
+  runtime::SlotRing::Lease slot = trainer_.memory.slots[0].acquire();
   CachedTokens input{.tokens = {.B = 1, .T = T}, .past = past_};
   input.tokens.tokens = slot.arena().allocate(DType::i32, {T});
   input.tokens.positions = slot.arena().allocate(DType::i32, {T});
   runtime::copy_from_host(stream, std::as_bytes(tokens), input.tokens.tokens);
   runtime::fill_positions(stream, past_, T, input.tokens.positions);
   Context context = context_of(trainer_);
-  const View y = transformer_cached(context, trainer_.weights, input, caches_, slot.arena());
-  const runtime::Shape shape{1, trainer_.weights.head.table.shape[0]};
+  const View y = transformer_cached(context, trainer_.chunks.front().weights, input, caches_, slot.arena());
+  const runtime::Shape shape{1, trainer_.chunks.front().weights.head.table.shape[0]};
   const View stored = slot.arena().allocate(y.dtype, shape);
   const View logits = slot.arena().allocate(DType::fp32, shape);
-  head_logits(context, trainer_.weights.head, y.rows(T - 1, 1), stored);
+  head_logits(context, trainer_.chunks.front().weights.head, y.rows(T - 1, 1), stored);
   runtime::cast(stream, stored, logits);
   runtime::copy_to_host(stream, logits, std::as_writable_bytes(std::span(logits_)));
   past_ += T;
@@ -81,7 +81,7 @@ int32_t sample(std::span<const float> logits, const SamplingOptions& options, in
 
 runtime::MemoryPlan plan_generation(const ModelConfig& config, const Execution& execution) {
   runtime::Stream stream = runtime::Stream::dry_for(execution.device);
-  runtime::Memory memory = runtime::Memory::dry(1);
+  runtime::Memory memory = runtime::Memory::dry();
   parallel::MeshGroups groups = parallel::dry_groups({});
   const auto trainer = make_trainer(config, Purpose::inference, execution, stream, memory, groups);
   Generator generator(*trainer);

@@ -3,10 +3,11 @@
 #include <algorithm>
 
 #include "runtime/ops/elementwise.h"
-#include "runtime/ops/embedding.h"
 
 namespace trireme::model {
 
+using parallel::UnitMemory;
+using parallel::UnitShards;
 using runtime::Arena;
 using runtime::ArenaFrame;
 using runtime::DType;
@@ -17,7 +18,7 @@ namespace {
 /// Looks parameters of one unit up by the end of their names; absent views for those that the family has not.
 class UnitViews {
  public:
-  UnitViews(const Unit& unit, View Unit::*range) : unit_(unit), range_(unit.*range) {}
+  UnitViews(const Unit& unit, View parallel::UnitMemory::*range) : unit_(unit), range_(unit.memory.*range) {}
 
   View operator()(const std::string& suffix) const { return fused(suffix, 1); }
 
@@ -55,186 +56,154 @@ BlockWeights bind_block(const UnitViews& of, const ModelConfig& config) {
                            .down = bind_linear(of, "down_proj")}};
 }
 
-/// Where a block's forward puts its branches (one after the other), what it saves, and outputs that can be made again.
-struct BlockMemory {
-  View branch;  ///< (N, C)
-  Arena& slot;
-  Arena& outputs;
-};
-
-void embed(Context& context, const EmbeddingWeights& weights, const TokenViews& tokens, View x) {
-  embedding_forward(context.stream, {.tokens = tokens.tokens,
-                                     .positions = tokens.positions,
-                                     .token_table = weights.tokens,
-                                     .position_table = weights.positions,
-                                     .y = x});
-  apply_dropout(context, 0, DropoutPlace::embedding, tokens, x, x);
+/// Block `i` of a chunk in the whole model.
+int64_t layer_of(const TransformerChunk& chunk, size_t i) {
+  return chunk.place.first_layer + static_cast<int64_t>(i);
 }
 
-/// A block's forward as far as its backward reads: x = x + attention(norm1(x)), and feed_forward(norm2(x)) up to its
-/// activation. What a norm or an activation function puts out lies in `outputs`, the rest of what is saved in `slot`.
-BlockSaved block_forward_saved(Context& context, const BlockWeights& weights, int64_t layer, const TokenViews& tokens,
-                               const ResidualStream& x, const BlockMemory& memory) {
-  const auto& [branch, slot, outputs] = memory;
-  BlockSaved saved;
-  saved.norm1 = norm_forward(context, weights.norm1, x, slot, outputs);
-  saved.attention = attention_forward(context, weights.attention, tokens, saved.norm1.y, branch, slot);
-  apply_dropout(context, layer, DropoutPlace::attention, tokens, branch, branch);
-  saved.norm2 = norm_forward(context, weights.norm2, {.residual = saved.norm1.sum, .branch = branch}, slot, outputs);
-  saved.feed_forward = feed_forward_up(context, weights.feed_forward, saved.norm2.y, slot, outputs);
-  return saved;
+/// Before block `i` is computed; block i + step comes after it.
+void read_block(const TransformerChunk& chunk, UnitShards& shards, size_t i, int step) {
+  const size_t next = i + static_cast<size_t>(step);  // -1 wraps round, which is out of range as well
+  const size_t first = chunk.units.first_layer;
+  shards.read(first + i, next < chunk.weights.blocks.size() ? first + next : UnitShards::kNone);
 }
 
-/// x = x + attention(norm1(x)); x = x + feed_forward(norm2(x)). The second addition is left to the next norm.
-BlockSaved block_forward(Context& context, const BlockWeights& weights, int64_t layer, const TokenViews& tokens,
-                         ResidualStream& x, const BlockMemory& memory) {
-  const BlockSaved saved = block_forward_saved(context, weights, layer, tokens, x, memory);
-  feed_forward_down(context, weights.feed_forward, saved.feed_forward, memory.branch);
-  apply_dropout(context, layer, DropoutPlace::feed_forward, tokens, memory.branch, memory.branch);
-  x = {.residual = saved.norm2.sum, .branch = memory.branch};
-  return saved;
+void read_head(const TransformerChunk& chunk, UnitShards& shards) {
+  shards.read(chunk.units.head);
+  shards.read(chunk.units.head_table);
 }
 
-/// block_forward, keeping in the slot what context.recompute says.
-BlockSaved block_forward_keeping(Context& context, const BlockWeights& weights, int64_t layer, const TokenViews& tokens,
-                                 ResidualStream& x, View branch, Arena& slot) {
-  if (context.recompute == Recompute::none) {
-    return block_forward(context, weights, layer, tokens, x, {branch, slot, slot});
-  }
+/// d := gradient of the residual stream before the final norm, from the loss.
+void head_backward(Context& context, const TransformerChunk& chunk, UnitShards& shards, const TransformerSaved& saved,
+                   View d, View totals, bool last) {
   ArenaFrame frame(context.scratch);
-  if (context.recompute == Recompute::selective) {
-    BlockSaved saved = block_forward(context, weights, layer, tokens, x, {branch, slot, context.scratch});
-    saved.norm1.y = saved.norm2.y = saved.feed_forward.activation = View();
-    return saved;
+  const View dy = context.scratch.allocate(d.dtype, d.shape);
+  const HeadWeights& weights = chunk.weights.head;
+  const HeadWeights& gradients = chunk.gradients.head;
+  read_head(chunk, shards);
+  head_loss_and_gradient(context, weights, gradients, saved.tokens, saved.final_norm, dy, totals);
+  norm_backward(context, weights.norm, gradients.norm, saved.final_norm, {.dy = dy, .dx = d});
+  shards.end_gradients(chunk.units.head, last);
+  const bool is_embedding_here = chunk.units.head_table == chunk.units.embedding;
+  if (chunk.units.head_table != chunk.units.head && !is_embedding_here) {
+    shards.end_gradients(chunk.units.head_table, last);
   }
-  const View input = x.residual;  // there is no branch: the addition below has been done
-  block_forward(context, weights, layer, tokens, x, {branch, context.scratch, context.scratch});
-  const View output = slot.allocate(input.dtype, input.shape);
-  runtime::add(context.stream, x.residual, x.branch, output);
-  x = {.residual = output, .branch = View()};
-  return {.input = input};
 }
 
-/// All that the backward of a block needs, what was not kept made again in scratch of the caller's frame.
-BlockSaved recomputed(Context& context, const BlockWeights& weights, int64_t layer, const TokenViews& tokens,
-                      const BlockSaved& kept) {
-  if (context.recompute == Recompute::none) return kept;
-  const runtime::RecomputeScope again(context.stream);
-  Arena& scratch = context.scratch;
-  if (context.recompute == Recompute::selective) {
-    BlockSaved saved = kept;
-    saved.norm1.y = norm_again(context, weights.norm1, kept.norm1, scratch);
-    saved.norm2.y = norm_again(context, weights.norm2, kept.norm2, scratch);
-    saved.feed_forward.activation = activation_again(context, kept.feed_forward, scratch);
-    return saved;
-  }
-  const View branch = scratch.allocate(kept.input.dtype, kept.input.shape);
-  return block_forward_saved(context, weights, layer, tokens, {.residual = kept.input, .branch = View()},
-                             {branch, scratch, scratch});
-}
-
-/// The gradient that enters a branch: d, or a copy of it through the branch's dropout.
-View branch_gradient(Context& context, int64_t layer, DropoutPlace place, const TokenViews& tokens, View d, View copy) {
-  if (context.dropout == 0) return d;
-  apply_dropout(context, layer, place, tokens, d, copy);
-  return copy;
-}
-
-/// d (N, C): gradient of the residual stream, from behind the block to before it.
-void block_backward(Context& context, const BlockWeights& weights, const BlockWeights& gradients, int64_t layer,
-                    const TokenViews& tokens, const BlockSaved& kept, View d) {
-  ArenaFrame frame(context.scratch);
-  const BlockSaved saved = recomputed(context, weights, layer, tokens, kept);
-  const View dnorm = context.scratch.allocate(d.dtype, d.shape);
-  const View copy = context.dropout == 0 ? View() : context.scratch.allocate(d.dtype, d.shape);
-  View dbranch = branch_gradient(context, layer, DropoutPlace::feed_forward, tokens, d, copy);
-  feed_forward_backward(context, weights.feed_forward, gradients.feed_forward, saved.feed_forward,
-                        {.x = saved.norm2.y, .dy = dbranch, .dx = dnorm});
-  norm_backward(context, weights.norm2, gradients.norm2, saved.norm2, {.dy = dnorm, .dresidual = d, .dx = d});
-  dbranch = branch_gradient(context, layer, DropoutPlace::attention, tokens, d, copy);
-  attention_backward(context, weights.attention, gradients.attention, tokens, saved.attention,
-                     {.x = saved.norm1.y, .dy = dbranch, .dx = dnorm});
-  norm_backward(context, weights.norm1, gradients.norm1, saved.norm1, {.dy = dnorm, .dresidual = d, .dx = d});
+void embedding_backward(Context& context, const TransformerChunk& chunk, UnitShards& shards,
+                        const TransformerSaved& saved, View d, bool last) {
+  apply_dropout(context, 0, DropoutPlace::embedding, saved.tokens, d, d);
+  embed_backward(context, chunk.gradients.embedding, saved.tokens, d);
+  shards.end_gradients(chunk.units.embedding, last);
+  if (chunk.units.positions != kNoUnit) shards.end_gradients(chunk.units.positions, last);
 }
 
 }  // namespace
 
-TransformerWeights bind_weights(const ModelConfig& config, const std::vector<Unit>& units, View Unit::*range) {
+TransformerWeights bind_weights(const ModelConfig& config, const std::vector<Unit>& units, const ChunkPlace& place,
+                                const ChunkUnits& chunk, View UnitMemory::*range) {
   TransformerWeights weights;
-  const UnitViews embedding(units.front(), range);
-  const UnitViews head(units.back(), range);
-  weights.embedding = {embedding("embed_tokens.weight"), embedding("embed_positions.weight")};
-  for (size_t i = 1; i + 1 < units.size(); ++i)
-    weights.blocks.push_back(bind_block(UnitViews(units[i], range), config));
-  weights.head.norm = bind_norm(head, "norm");
-  weights.head.table = config.tied_embeddings ? weights.embedding.tokens : head("lm_head.weight");
+  if (place.is_first) {
+    weights.embedding.tokens = UnitViews(units[chunk.embedding], range)("embed_tokens.weight");
+    if (chunk.positions != kNoUnit) {
+      weights.embedding.positions = UnitViews(units[chunk.positions], range)("embed_positions.weight");
+    }
+  }
+  for (size_t i = 0; i < static_cast<size_t>(place.layers); ++i) {
+    weights.blocks.push_back(bind_block(UnitViews(units[chunk.first_layer + i], range), config));
+  }
+  if (place.is_last) {
+    weights.head.norm = bind_norm(UnitViews(units[chunk.head], range), "norm");
+    const UnitViews table(units[chunk.head_table], range);
+    weights.head.table = table(config.tied_embeddings ? "embed_tokens.weight" : "lm_head.weight");
+  }
   return weights;
 }
 
-void transformer_forward(Context& context, const TransformerWeights& weights, const TokenViews& tokens,
-                         TransformerSaved& saved, Arena& slot) {
+View transformer_forward(Context& context, const TransformerChunk& chunk, UnitShards& shards, const TokenViews& tokens,
+                         View input, TransformerSaved& saved, Arena& slot) {
   ArenaFrame frame(context.scratch);
-  const DType storage = weights.embedding.tokens.dtype;
-  const runtime::Shape shape{tokens.B * tokens.T, context.config.width};
+  const TransformerWeights& weights = chunk.weights;
+  const DType storage = chunk.storage;
+  const runtime::Shape shape{tokens.B * tokens.T / context.tp.size(), context.config.width};
   const View branch = context.scratch.allocate(storage, shape);
   saved.tokens = tokens;
   saved.blocks.clear();
-  ResidualStream x{.residual = slot.allocate(storage, shape), .branch = View()};
-  embed(context, weights.embedding, tokens, x.residual);
-  for (size_t i = 0; i < weights.blocks.size(); ++i) {
-    saved.blocks.push_back(
-        block_forward_keeping(context, weights.blocks[i], static_cast<int64_t>(i), tokens, x, branch, slot));
+  ResidualStream x{.residual = input, .branch = View()};
+  if (chunk.place.is_first) {
+    x.residual = slot.allocate(storage, shape);
+    shards.read(chunk.units.embedding);
+    if (chunk.units.positions != kNoUnit) shards.read(chunk.units.positions);
+    embed(context, weights.embedding, tokens, x.residual);
+    apply_dropout(context, 0, DropoutPlace::embedding, tokens, x.residual, x.residual);
   }
-  saved.final_norm = norm_forward(context, weights.head.norm, x, slot, slot);
+  for (size_t i = 0; i < weights.blocks.size(); ++i) {
+    read_block(chunk, shards, i, 1);
+    saved.blocks.push_back(block_forward(context, weights.blocks[i], layer_of(chunk, i), tokens, x, branch, slot));
+  }
+  if (chunk.place.is_last) {
+    read_head(chunk, shards);
+    saved.final_norm = norm_forward(context, weights.head.norm, x, slot, slot);
+    return {};
+  }
+  if (x.branch.absent()) return x.residual;
+  const View output = slot.allocate(storage, shape);
+  runtime::add(context.stream, x.residual, x.branch, output);
+  return output;
 }
 
-void transformer_backward(Context& context, const TransformerWeights& weights, const TransformerWeights& gradients,
-                          const TransformerSaved& saved, View totals, const UnitDone& unit_done) {
-  ArenaFrame frame(context.scratch);
-  const View d = context.scratch.allocate(saved.final_norm.sum.dtype, saved.final_norm.sum.shape);
-  {
-    ArenaFrame head_frame(context.scratch);
-    const View dy = context.scratch.allocate(d.dtype, d.shape);
-    head_loss_and_gradient(context, weights.head, gradients.head, saved.tokens, saved.final_norm, dy, totals);
-    norm_backward(context, weights.head.norm, gradients.head.norm, saved.final_norm, {.dy = dy, .dx = d});
-  }
-  unit_done(weights.blocks.size() + 1);
-  for (size_t i = weights.blocks.size(); i-- > 0;) {
-    block_backward(context, weights.blocks[i], gradients.blocks[i], static_cast<int64_t>(i), saved.tokens,
+void transformer_backward(Context& context, const TransformerChunk& chunk, UnitShards& shards,
+                          const TransformerSaved& saved, View d, View totals, bool last) {
+  if (chunk.place.is_last) head_backward(context, chunk, shards, saved, d, totals, last);
+  for (size_t i = chunk.weights.blocks.size(); i-- > 0;) {
+    const size_t unit = chunk.units.first_layer + i;
+    read_block(chunk, shards, i, -1);
+    shards.begin_gradients(unit);
+    block_backward(context, chunk.weights.blocks[i], chunk.gradients.blocks[i], layer_of(chunk, i), saved.tokens,
                    saved.blocks[i], d);
-    unit_done(i + 1);
+    shards.end_gradients(unit, last);
   }
-  apply_dropout(context, 0, DropoutPlace::embedding, saved.tokens, d, d);
-  embedding_backward(context.stream,
-                     {.tokens = saved.tokens.tokens,
-                      .positions = saved.tokens.positions,
-                      .dy = d,
-                      .dtoken_table = gradients.embedding.tokens,
-                      .dposition_table = gradients.embedding.positions},
-                     context.scratch);
-  unit_done(0);
+  if (chunk.place.is_first) embedding_backward(context, chunk, shards, saved, d, last);
+}
+
+void transformer_backward_input(Context& context, const TransformerChunk& chunk, UnitShards& shards,
+                                TransformerSaved& saved, View d, View totals, bool last, Arena& slot) {
+  if (chunk.place.is_last) head_backward(context, chunk, shards, saved, d, totals, last);
+  saved.deferred.resize(chunk.weights.blocks.size());
+  for (size_t i = chunk.weights.blocks.size(); i-- > 0;) {
+    BlockDeferred& left = saved.deferred[i];
+    left.products.clear();
+    left.sums.clear();
+    Deferral deferral{.arena = slot, .products = left.products, .sums = left.sums};
+    Context deferring = context;
+    deferring.deferral = &deferral;
+    read_block(chunk, shards, i, -1);
+    block_backward(deferring, chunk.weights.blocks[i], chunk.gradients.blocks[i], layer_of(chunk, i), saved.tokens,
+                   saved.blocks[i], d);
+  }
+  if (chunk.place.is_first) embedding_backward(context, chunk, shards, saved, d, last);
+}
+
+void transformer_backward_weight(Context& context, const TransformerChunk& chunk, UnitShards& shards,
+                                 const TransformerSaved& saved, bool last) {
+  for (size_t i = chunk.weights.blocks.size(); i-- > 0;) {
+    const size_t unit = chunk.units.first_layer + i;
+    shards.begin_gradients(unit);
+    do_deferred(context, saved.deferred[i].products, saved.deferred[i].sums);
+    shards.end_gradients(unit, last);
+  }
 }
 
 View transformer_cached(Context& context, const TransformerWeights& weights, const CachedTokens& input,
                         const std::vector<KeyValueCache>& caches, Arena& slot) {
   ArenaFrame frame(context.scratch);
-  Arena& scratch = context.scratch;
-  const TokenViews& tokens = input.tokens;
-  const runtime::Shape shape{tokens.B * tokens.T, context.config.width};
+  const runtime::Shape shape{input.tokens.B * input.tokens.T, context.config.width};
   const DType storage = weights.embedding.tokens.dtype;
-  const View x = scratch.allocate(storage, shape);
-  const View branch = scratch.allocate(storage, shape);
-  embed(context, weights.embedding, tokens, x);
+  const View x = context.scratch.allocate(storage, shape);
+  const View branch = context.scratch.allocate(storage, shape);
+  embed(context, weights.embedding, input.tokens, x);
   for (size_t i = 0; i < weights.blocks.size(); ++i) {
-    ArenaFrame block_frame(scratch);
-    const BlockWeights& block = weights.blocks[i];
-    const NormSaved norm1 = norm_forward(context, block.norm1, {.residual = x, .branch = View()}, scratch, scratch);
-    attention_cached(context, block.attention, input, norm1.y, caches[i], branch);
-    runtime::add(context.stream, x, branch, x);
-    const NormSaved norm2 = norm_forward(context, block.norm2, {.residual = x, .branch = View()}, scratch, scratch);
-    feed_forward_down(context, block.feed_forward,
-                      feed_forward_up(context, block.feed_forward, norm2.y, scratch, scratch), branch);
-    runtime::add(context.stream, x, branch, x);
+    block_cached(context, weights.blocks[i], input, caches[i], x, branch);
   }
   return norm_forward(context, weights.head.norm, {.residual = x, .branch = View()}, slot, slot).y;
 }

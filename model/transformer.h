@@ -1,73 +1,76 @@
 // A decoder-only transformer (Radford et al. 2019, GPT-2; Touvron et al. 2023, arXiv:2302.13971, Llama) from its
-// layers: forward over one microbatch, backward, and the step of generation. It reads like the papers; it knows neither
-// devices nor ranks nor files.
+// layers: forward over one microbatch, backward, and the step of generation, for the chunk of layers that a rank holds;
+// alone that is the whole model. It reads like the papers; it knows neither devices nor ranks nor files.
 #pragma once
 
-#include <functional>
 #include <vector>
 
-#include "model/layers/attention.h"
-#include "model/layers/feed_forward.h"
+#include "model/layers/block.h"
+#include "model/layers/embedding.h"
 #include "model/layers/head.h"
-#include "model/layers/norm.h"
+#include "model/layers/linear.h"
 #include "model/parameters.h"
+#include "model/stages.h"
 
 namespace trireme::model {
 
-struct EmbeddingWeights {
-  runtime::View tokens;     ///< (V, C)
-  runtime::View positions;  ///< (positions, C), absent with rope
-};
-
-struct BlockWeights {
-  NormWeights norm1;
-  AttentionWeights attention;
-  NormWeights norm2;
-  FeedForwardWeights feed_forward;
-};
-
-/// Views into the units; the same struct names parameters and gradients.
+/// Views into the units of a chunk; the same struct names parameters and gradients. Embedding and head are absent where
+/// the chunk has none.
 struct TransformerWeights {
   EmbeddingWeights embedding;
   std::vector<BlockWeights> blocks;
   HeadWeights head;
 };
 
-/// `range` chooses which: &Unit::parameters or &Unit::gradients.
-TransformerWeights bind_weights(const ModelConfig& config, const std::vector<Unit>& units, runtime::View Unit::*range);
+/// `range` chooses which: &parallel::UnitMemory::parameters or gradients.
+TransformerWeights bind_weights(const ModelConfig& config, const std::vector<Unit>& units, const ChunkPlace& place,
+                                const ChunkUnits& chunk, runtime::View parallel::UnitMemory::*range);
 
-/// What a block keeps for its backward. Selective recomputation leaves out norm1.y, norm2.y and
-/// feed_forward.activation, full recomputation everything but the input.
-struct BlockSaved {
-  runtime::View input;  ///< (N, C), with full recomputation only: the residual stream before the block
-  NormSaved norm1;
-  AttentionSaved attention;
-  NormSaved norm2;
-  FeedForwardSaved feed_forward;
+/// A chunk of layers on one rank.
+struct TransformerChunk {
+  ChunkPlace place;
+  ChunkUnits units;
+  runtime::DType storage = runtime::DType::fp32;  ///< of activations
+  TransformerWeights weights;
+  TransformerWeights gradients;  ///< empty for inference
 };
 
-/// What one microbatch keeps in its slot between forward and backward. `blocks` is reserved once and reused.
+/// What a block's backward has left for later.
+struct BlockDeferred {
+  std::vector<DeferredProduct> products;
+  std::vector<DeferredSum> sums;
+};
+
+/// What one microbatch keeps in its slot between forward and backward. The vectors are reserved once and reused.
 struct TransformerSaved {
   TokenViews tokens;
   std::vector<BlockSaved> blocks;
   NormSaved final_norm;
+  std::vector<BlockDeferred> deferred;
 };
 
-/// Embedding, blocks, final norm. Everything saved lies in `slot`.
-void transformer_forward(Context& context, const TransformerWeights& weights, const TokenViews& tokens,
-                         TransformerSaved& saved, runtime::Arena& slot);
+/// The chunk's forward: embedding, or `input` (N_local, C) from the chunk before, blocks, final norm. Returns the
+/// residual stream behind the last block, (N_local, C), absent from the last chunk. Everything saved lies in `slot`.
+runtime::View transformer_forward(Context& context, const TransformerChunk& chunk, parallel::UnitShards& shards,
+                                  const TokenViews& tokens, runtime::View input, TransformerSaved& saved,
+                                  runtime::Arena& slot);
 
-/// Called with the number of a unit (head = blocks + 1, ..., embedding = 0) when its gradients of this microbatch are
-/// complete.
-using UnitDone = std::function<void(size_t unit)>;
+/// Its backward: d (N_local, C) is the gradient of its output and becomes that of its input; the last chunk makes it
+/// from the loss, and adds to totals (2) fp64 loss sum and target count. Gradients accumulate; with `last` they are
+/// complete for the step.
+void transformer_backward(Context& context, const TransformerChunk& chunk, parallel::UnitShards& shards,
+                          const TransformerSaved& saved, runtime::View d, runtime::View totals, bool last);
 
-/// Loss and gradients of a microbatch whose forward is done. Gradients accumulate; totals (2) fp64 += loss sum, target
-/// count.
-void transformer_backward(Context& context, const TransformerWeights& weights, const TransformerWeights& gradients,
-                          const TransformerSaved& saved, runtime::View totals, const UnitDone& unit_done);
+/// The same without the weight gradients of the blocks, which transformer_backward_weight adds; what that needs lies in
+/// `slot`. `last`: of embedding and head.
+void transformer_backward_input(Context& context, const TransformerChunk& chunk, parallel::UnitShards& shards,
+                                TransformerSaved& saved, runtime::View d, runtime::View totals, bool last,
+                                runtime::Arena& slot);
+void transformer_backward_weight(Context& context, const TransformerChunk& chunk, parallel::UnitShards& shards,
+                                 const TransformerSaved& saved, bool last);
 
 /// The final norm's output (N, C), in `slot`, of `tokens`, which follow `past` cached ones of each sequence; appends to
-/// the caches (one a block).
+/// the caches (one a block). On one rank, all layers in one chunk.
 runtime::View transformer_cached(Context& context, const TransformerWeights& weights, const CachedTokens& input,
                                  const std::vector<KeyValueCache>& caches, runtime::Arena& slot);
 

@@ -52,7 +52,7 @@ int run(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
   GTEST_FLAG_SET(catch_exceptions, false);
   alarm(280);  // below the timeout of ctest, which would leave ranks behind
-  runtime::MpiSession session({.chunk_bytes = 4096});
+  runtime::MpiSession session(kMpiMessages);
   world = &session.world();
   if (world->rank() != 0) {
     testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();

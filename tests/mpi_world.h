@@ -2,8 +2,12 @@
 #pragma once
 
 #include "runtime/communicator.h"
+#include "runtime/message_engine.h"
 
 namespace trireme::tests {
+
+/// Short messages, so that small buffers take several.
+inline constexpr runtime::MessageOptions kMpiMessages{.chunk_bytes = 4096};
 
 runtime::Communicator& mpi_world();
 

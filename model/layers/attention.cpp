@@ -15,7 +15,8 @@ namespace {
 
 runtime::AttentionShape shape_of(const Context& context, const TokenViews& tokens) {
   const ModelConfig& config = context.config;
-  return {.B = tokens.B, .T = tokens.T, .H = config.heads, .K = config.kv_heads, .D = config.head_width};
+  const int P = context.tp.size();
+  return {.B = tokens.B, .T = tokens.T, .H = config.heads / P, .K = config.kv_heads / P, .D = config.head_width};
 }
 
 /// Turns the q and k heads (or their gradients back) by the positions of their tokens, where the model has rope.
@@ -34,11 +35,14 @@ AttentionSaved attention_forward(Context& context, const AttentionWeights& weigh
   AttentionSaved saved{.qkv = slot.allocate(x.dtype, {N, (shape.H + 2 * shape.K) * shape.D}),
                        .heads = slot.allocate(x.dtype, {N, shape.H * shape.D}),
                        .log_sum_exp = slot.allocate(DType::fp32, {shape.B, shape.H, shape.T})};
-  linear(context, weights.qkv, x, saved.qkv);
+  {
+    ArenaFrame frame(context.scratch);
+    linear(context, weights.qkv, gather_tokens(context, x, context.scratch), saved.qkv);
+  }
   rotate(context, tokens, saved.qkv, Rotation::forward);
   runtime::attention_forward(context.stream, shape,
                              {.qkv = saved.qkv, .y = saved.heads, .log_sum_exp = saved.log_sum_exp}, context.scratch);
-  linear(context, weights.out, saved.heads, y);
+  linear_row_parallel(context, weights.out, saved.heads, y);
   return saved;
 }
 
@@ -46,8 +50,8 @@ void attention_backward(Context& context, const AttentionWeights& weights, const
                         const TokenViews& tokens, const AttentionSaved& saved, const GradientViews& views) {
   ArenaFrame frame(context.scratch);
   const View dheads = context.scratch.allocate(views.dy.dtype, saved.heads.shape);
-  const View dqkv = context.scratch.allocate(views.dy.dtype, saved.qkv.shape);
-  linear_backward(context, weights.out, gradients.out, {.x = saved.heads, .dy = views.dy, .dx = dheads});
+  const View dqkv = operand_arena(context).allocate(views.dy.dtype, saved.qkv.shape);
+  linear_row_parallel_backward(context, weights.out, gradients.out, {.x = saved.heads, .dy = views.dy, .dx = dheads});
   runtime::attention_backward(
       context.stream, shape_of(context, tokens),
       {.qkv = saved.qkv, .y = saved.heads, .log_sum_exp = saved.log_sum_exp, .dy = dheads, .dqkv = dqkv},

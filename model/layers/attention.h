@@ -6,6 +6,8 @@
 
 namespace trireme::model {
 
+// Over tp each rank has H / tp query heads and K / tp key/value heads, and the projections' parts that belong to them.
+// Below H and K are those of a rank.
 struct AttentionWeights {
   LinearWeights qkv;  ///< ((H + 2K) D, C): q, k and v projections, fused
   LinearWeights out;  ///< (C, H D)
@@ -23,15 +25,16 @@ struct KeyValueCache {
   runtime::View values;
 };
 
-/// y (N, C) is overwritten; x (N, C).
+/// y (N_local, C) is overwritten; x (N_local, C).
 AttentionSaved attention_forward(Context& context, const AttentionWeights& weights, const TokenViews& tokens,
                                  runtime::ConstView x, runtime::View y, runtime::Arena& slot);
 
-/// dx (N, C) from dy (N, C); weight gradients accumulate. x is the forward's input.
+/// dx (N_local, C) from dy (N_local, C); weight gradients accumulate. x is the forward's input.
 void attention_backward(Context& context, const AttentionWeights& weights, const AttentionWeights& gradients,
                         const TokenViews& tokens, const AttentionSaved& saved, const GradientViews& views);
 
-/// The forward over tokens that follow cached ones; appends to the cache. y (N, C) is overwritten; x (N, C).
+/// The forward over tokens that follow cached ones, on one rank; appends to the cache. y (N, C) is overwritten; x (N,
+/// C).
 void attention_cached(Context& context, const AttentionWeights& weights, const CachedTokens& input,
                       runtime::ConstView x, const KeyValueCache& cache, runtime::View y);
 

@@ -10,8 +10,8 @@ void apply_dropout(Context& context, int64_t layer, DropoutPlace place, const To
   const runtime::DropoutSite site{.seed = context.seed,
                                   .site = static_cast<uint16_t>(layer * 8 + static_cast<int64_t>(place)),
                                   .probability = context.dropout};
-  const runtime::Shape shape{tokens.B, tokens.T, x.shape[1]};
-  runtime::dropout(context.stream, site, tokens.samples, x.reshaped(shape), y.reshaped(shape));
+  const int64_t first_row = context.tp.rank() * x.shape[0];
+  runtime::dropout(context.stream, site, {.samples = tokens.samples, .T = tokens.T, .first_row = first_row}, x, y);
 }
 
 }  // namespace trireme::model

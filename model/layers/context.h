@@ -1,5 +1,7 @@
 // What every layer's forward and backward is given besides weights and activations: where it runs, its scratch, its
-// group, and the constants of the model. A layer knows neither devices nor ranks.
+// group, and the constants of the model. A layer knows neither devices nor ranks. Between layers a rank of tp holds
+// N_local = N / tp rows of the residual stream: the rank-th part of the N = B * T tokens (sequence parallelism,
+// Korthikanti et al. 2022, arXiv:2205.05198); alone it holds all.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +14,9 @@
 
 namespace trireme::model {
 
+/// Products of weight gradients that a backward leaves for later (zero bubble schedules), and where their operands lie.
+struct Deferral;
+
 struct Context {
   const ModelConfig& config;
   runtime::Stream& stream;
@@ -19,8 +24,9 @@ struct Context {
   runtime::Communicator& tp;
   runtime::ConstView rope_table{};  ///< (positions, D), absent without rope
   Recompute recompute = Recompute::none;
-  float dropout = 0;  ///< probability; 0 outside training
-  uint64_t seed = 0;  ///< of the dropout bits
+  float dropout = 0;             ///< probability; 0 outside training
+  uint64_t seed = 0;             ///< of the dropout bits
+  Deferral* deferral = nullptr;  ///< null: weight gradients are made at once
 };
 
 /// Tokens of one microbatch, N = B * T, with what identifies them.
@@ -40,7 +46,7 @@ struct CachedTokens {
 };
 
 /// The residual stream between two layers: residual + branch, the addition not yet done (the next norm does it). Both
-/// (N, C); branch is absent at the very start.
+/// (N_local, C); branch is absent at the very start.
 struct ResidualStream {
   runtime::View residual;
   runtime::View branch;
@@ -49,8 +55,8 @@ struct ResidualStream {
 /// Places of dropout inside a layer: site = layer * 8 + place (DESIGN, "Randomness").
 enum class DropoutPlace : uint16_t { attention = 0, feed_forward = 1, embedding = 2 };
 
-/// y = dropout(x) at this place, y may be x. With a probability of 0 nothing is done: callers then use x. Its own
-/// backward, over gradients.
+/// y = dropout(x) at this place, (N_local, C), y may be x. With a probability of 0 nothing is done: callers then use x.
+/// Its own backward, over gradients.
 void apply_dropout(Context& context, int64_t layer, DropoutPlace place, const TokenViews& tokens, runtime::ConstView x,
                    runtime::View y);
 

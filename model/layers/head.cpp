@@ -21,6 +21,11 @@ int64_t chunk_elements(runtime::Device device) {
   return device == runtime::Device::cuda ? int64_t{1} << 29 : int64_t{1} << 25;
 }
 
+/// The first entry of the vocabulary that a rank's table holds.
+int64_t vocabulary_begin(const Context& context, const View& table) {
+  return context.tp.rank() * table.shape[0];
+}
+
 /// Logits and combined partials of tokens [begin, begin + count), in scratch of the caller's frame.
 struct Chunk {
   ConstView y;
@@ -38,7 +43,7 @@ Chunk chunk_forward(Context& context, const HeadWeights& weights, const TokenVie
               .logits = context.scratch.allocate(y.dtype, {count, weights.table.shape[0]}),
               .partials = context.scratch.allocate(DType::fp32, {count, 3})};
   head_logits(context, weights, chunk.y, chunk.logits);
-  loss_partials(context.stream, chunk.logits, chunk.targets, 0, chunk.partials);
+  loss_partials(context.stream, chunk.logits, chunk.targets, vocabulary_begin(context, weights.table), chunk.partials);
   loss_combine(context.stream, context.tp, chunk.targets, chunk.partials, totals, context.scratch);
   return chunk;
 }
@@ -53,29 +58,37 @@ int64_t head_chunk_tokens(int64_t N, int64_t V, runtime::Device device) {
 
 void head_logits(Context& context, const HeadWeights& weights, ConstView y, View logits) {
   linear_forward(context.stream, {.x = y, .weight = weights.table, .y = logits}, context.scratch);
-  if (logits.shape[1] != context.config.vocabulary_size) {
-    runtime::mask_padding(context.stream, context.config.vocabulary_size, logits);
-  }
+  const int64_t rows = weights.table.shape[0];
+  const int64_t entries =
+      std::clamp<int64_t>(context.config.vocabulary_size - vocabulary_begin(context, weights.table), 0, rows);
+  if (entries != rows) runtime::mask_padding(context.stream, entries, logits);
 }
 
 void head_loss(Context& context, const HeadWeights& weights, const TokenViews& tokens, ConstView y, View totals) {
-  for (int64_t begin = 0; begin < y.shape[0];) {
-    ArenaFrame frame(context.scratch);
-    begin += chunk_forward(context, weights, tokens, y, begin, totals).y.shape[0];
+  ArenaFrame frame(context.scratch);
+  const ConstView all = gather_tokens(context, y, context.scratch);
+  for (int64_t begin = 0; begin < all.shape[0];) {
+    ArenaFrame chunk_frame(context.scratch);
+    begin += chunk_forward(context, weights, tokens, all, begin, totals).y.shape[0];
   }
 }
 
 void head_loss_and_gradient(Context& context, const HeadWeights& weights, const HeadWeights& gradients,
                             const TokenViews& tokens, const NormSaved& saved, View dy, View totals) {
-  for (int64_t begin = 0; begin < saved.y.shape[0];) {
-    ArenaFrame frame(context.scratch);
-    const Chunk chunk = chunk_forward(context, weights, tokens, saved.y, begin, totals);
+  ArenaFrame frame(context.scratch);
+  const ConstView all = gather_tokens(context, saved.y, context.scratch);
+  const View partial = partial_sums(context, dy);
+  for (int64_t begin = 0; begin < all.shape[0];) {
+    ArenaFrame chunk_frame(context.scratch);
+    const Chunk chunk = chunk_forward(context, weights, tokens, all, begin, totals);
     const int64_t count = chunk.y.shape[0];
-    loss_gradient(context.stream, chunk.partials, chunk.targets, 0, chunk.logits);
-    linear_backward_input(context.stream, chunk.logits, weights.table, dy.rows(begin, count), context.scratch);
+    loss_gradient(context.stream, chunk.partials, chunk.targets, vocabulary_begin(context, weights.table),
+                  chunk.logits);
+    linear_backward_input(context.stream, chunk.logits, weights.table, partial.rows(begin, count), context.scratch);
     linear_backward_weight(context.stream, chunk.logits, chunk.y, gradients.table, View(), context.scratch);
     begin += count;
   }
+  sum_tokens(context, partial, dy);
 }
 
 }  // namespace trireme::model

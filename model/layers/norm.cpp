@@ -1,5 +1,7 @@
 #include "model/layers/norm.h"
 
+#include "model/layers/linear.h"
+#include "runtime/ops/elementwise.h"
 #include "runtime/ops/layer_norm.h"
 #include "runtime/ops/rms_norm.h"
 
@@ -39,6 +41,19 @@ void normalise(Context& context, const NormWeights& weights, ConstView residual,
   }
 }
 
+/// Where gradients go: to `gradients`, or into cleared vectors that are added to them later.
+NormWeights gradient_target(Context& context, const NormWeights& gradients) {
+  if (context.deferral == nullptr) return gradients;
+  const auto later = [&](const View& to) {
+    if (to.absent()) return View();
+    const View from = context.deferral->arena.allocate(to.dtype, to.shape);
+    runtime::fill(context.stream, from, 0);
+    context.deferral->sums.push_back({.from = from, .to = to});
+    return from;
+  };
+  return {.weight = later(gradients.weight), .bias = later(gradients.bias)};
+}
+
 }  // namespace
 
 NormSaved norm_forward(Context& context, const NormWeights& weights, const ResidualStream& x, Arena& slot,
@@ -62,6 +77,7 @@ View norm_again(Context& context, const NormWeights& weights, const NormSaved& s
 
 void norm_backward(Context& context, const NormWeights& weights, const NormWeights& gradients, const NormSaved& saved,
                    const NormGradientViews& views) {
+  const NormWeights into = gradient_target(context, gradients);
   switch (context.config.norm) {
     case NormKind::layer_norm:
       return runtime::layer_norm_backward(context.stream,
@@ -72,8 +88,8 @@ void norm_backward(Context& context, const NormWeights& weights, const NormWeigh
                                            .rstd = saved.rstd,
                                            .dresidual = views.dresidual,
                                            .dx = views.dx,
-                                           .dweight = gradients.weight,
-                                           .dbias = gradients.bias},
+                                           .dweight = into.weight,
+                                           .dbias = into.bias},
                                           context.scratch);
     case NormKind::rms_norm:
       return runtime::rms_norm_backward(context.stream,
@@ -83,7 +99,7 @@ void norm_backward(Context& context, const NormWeights& weights, const NormWeigh
                                          .rstd = saved.rstd,
                                          .dresidual = views.dresidual,
                                          .dx = views.dx,
-                                         .dweight = gradients.weight},
+                                         .dweight = into.weight},
                                         context.scratch);
   }
 }

@@ -12,16 +12,16 @@ struct NormWeights {
 
 /// What the forward leaves for the backward. `sum` is the residual stream after the addition.
 struct NormSaved {
-  runtime::View sum;   ///< (N, C)
-  runtime::View y;     ///< (N, C)
-  runtime::View mean;  ///< (N), absent with RMS norm
-  runtime::View rstd;  ///< (N)
+  runtime::View sum;   ///< (N_local, C)
+  runtime::View y;     ///< (N_local, C)
+  runtime::View mean;  ///< (N_local), absent with RMS norm
+  runtime::View rstd;  ///< (N_local)
 };
 
 struct NormGradientViews {
-  runtime::ConstView dy;         ///< (N, C)
-  runtime::ConstView dresidual;  ///< (N, C) or absent
-  runtime::View dx;              ///< (N, C)
+  runtime::ConstView dy;         ///< (N_local, C)
+  runtime::ConstView dresidual;  ///< (N_local, C) or absent
+  runtime::View dx;              ///< (N_local, C)
 };
 
 /// sum = residual + branch (or residual itself when there is no branch yet); y = norm(sum). y lies in `outputs`, the

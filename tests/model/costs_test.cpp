@@ -16,7 +16,7 @@ using runtime::DType;
 CostRecord dry_step(const ModelConfig& config, const Execution& execution, int64_t B, int64_t T,
                     const model::UpdateOptions& options = {}) {
   runtime::Stream stream(runtime::Device::dry);
-  runtime::Memory memory = runtime::Memory::dry(1);
+  runtime::Memory memory = runtime::Memory::dry();
   parallel::MeshGroups groups = parallel::dry_groups({});
   const auto trainer = model::make_trainer(config, model::Purpose::training, execution, stream, memory, groups);
   stream.clear_costs();

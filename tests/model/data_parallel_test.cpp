@@ -12,7 +12,7 @@ using model::ModelConfig;
 
 TEST(DataParallel, PlannedBytesAreUsedBytesOnSeveralRanks) {
   const ModelConfig config = small_gpt2();
-  const runtime::MemoryPlan plan = model::plan_training(config, on_device(), 3, kTokens, {}, 3);
+  const runtime::MemoryPlan plan = model::plan_training(config, on_device(), {.dp = 3}, {.B = 3, .T = kTokens}, {});
   runtime::run_local_ranks(3, [&](runtime::Communicator& world) {
     SmallModel small(config, plan, parallel::make_groups({.dp = 3}, world));
     std::mt19937_64 random(1);
@@ -60,14 +60,14 @@ TEST(DataParallel, LocalRanksFollowOneRankInBf16) {
 
 TEST(DataParallel, NonFiniteGradientOfOneRankSkipsTheUpdateOnAll) {
   const ModelConfig config = small_gpt2();
-  const runtime::MemoryPlan plan = model::plan_training(config, on_device(), 2, kTokens, {}, 2);
+  const runtime::MemoryPlan plan = model::plan_training(config, on_device(), {.dp = 2}, {.B = 2, .T = kTokens}, {});
   runtime::run_local_ranks(2, [&](runtime::Communicator& world) {
     SmallModel small(config, plan, parallel::make_groups({.dp = 2}, world));
     std::mt19937_64 random(1);
     const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
     const HostMicrobatch microbatch = batch.host();
     const auto parameters = small.values();
-    const runtime::View bias = small.trainer->gradients.blocks[0].feed_forward.up.bias;
+    const runtime::View bias = small.trainer->chunks[0].gradients.blocks[0].feed_forward.up.bias;
     if (world.rank() == 1) bias.as<float>()[0] = std::numeric_limits<float>::quiet_NaN();
     EXPECT_FALSE(model::train_step(*small.trainer, std::span(&microbatch, 1), {}).updated);
     EXPECT_EQ(small.values(), parameters);

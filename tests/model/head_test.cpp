@@ -68,7 +68,7 @@ void expect_chunks_add_up() {
   SmallModel small(config, {.storage = runtime::dtype_of<T>}, kB, kT);
   small.randomize(random.engine());
   const SmallBatch batch(random.engine(), kB, kT, config.vocabulary_size);
-  runtime::SlotRing::Lease slot = small.memory.slots.acquire();
+  runtime::SlotRing::Lease slot = small.memory.slots[0].acquire();
   const model::TokenViews tokens = model::upload_tokens(small.stream, slot.arena(), batch.host());
   const Tensor<T> y = random.normals<T>({kN, config.width});
   Tensor<T> dy = poisoned<T>({kN, config.width});
@@ -76,8 +76,8 @@ void expect_chunks_add_up() {
   model::Context context = model::context_of(*small.trainer);
   model::reset_loss(*small.trainer);
   const runtime::View totals = small.trainer->totals.rows(0, 2);
-  head_loss_and_gradient(context, small.trainer->weights.head, small.trainer->gradients.head, tokens,
-                         {.y = input.view()}, dy.view(), totals);
+  head_loss_and_gradient(context, small.trainer->chunks[0].weights.head, small.trainer->chunks[0].gradients.head,
+                         tokens, {.y = input.view()}, dy.view(), totals);
 
   const Expected expected = cross_entropy(to_double(y), small.values().at("embed_tokens.weight"), batch.targets,
                                           static_cast<size_t>(config.width));
@@ -85,7 +85,7 @@ void expect_chunks_add_up() {
   EXPECT_NEAR(totals.as<double>()[0] / expected.loss, 1, kStorageTolerance<T> / 10);
   EXPECT_EQ(totals.as<double>()[1], kN);
   EXPECT_LE(relative_error(dy, expected.dy), kStorageTolerance<T>);
-  const Vector dtable = small.values(&model::Unit::gradients).at("embed_tokens.weight");
+  const Vector dtable = small.values(&parallel::UnitMemory::gradients).at("embed_tokens.weight");
   const std::vector<float> actual(dtable.begin(), dtable.end());
   EXPECT_LE(relative_error(std::span<const float>(actual), expected.dtable), kStorageTolerance<T>);
 }

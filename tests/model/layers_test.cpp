@@ -31,15 +31,15 @@ class LayerCase {
         storage_(storage),
         small_(one_layer(config), {.storage = storage}, kB, kT),
         batch_(random_.engine(), kB, kT, config.vocabulary_size),
-        slot_(small_.memory.slots.acquire()),
+        slot_(small_.memory.slots[0].acquire()),
         tokens(model::upload_tokens(small_.stream, slot_.arena(), batch_.host())) {
     small_.randomize(random_.engine());
   }
 
   const ModelConfig& config() const { return small_.trainer->config; }
   model::Context context() { return model::context_of(*small_.trainer); }
-  const BlockWeights& weights() const { return small_.trainer->weights.blocks[0]; }
-  const BlockWeights& gradients() const { return small_.trainer->gradients.blocks[0]; }
+  const BlockWeights& weights() const { return small_.trainer->chunks[0].weights.blocks[0]; }
+  const BlockWeights& gradients() const { return small_.trainer->chunks[0].gradients.blocks[0]; }
   model::Trainer& trainer() { return *small_.trainer; }
   const std::vector<int32_t>& targets() const { return batch_.targets; }
   runtime::Arena& arena() { return arena_; }
@@ -73,8 +73,8 @@ class LayerCase {
                       const std::function<std::vector<Rows>(const Parameters&)>& reference) {
     Parameters at;
     Parameters actual;
-    const Parameters gradients = small_.values(&model::Unit::gradients);
-    for (const auto& [key, value] : small_.values(&model::Unit::parameters)) {
+    const Parameters gradients = small_.values(&parallel::UnitMemory::gradients);
+    for (const auto& [key, value] : small_.values(&parallel::UnitMemory::parameters)) {
       if (!key.starts_with(prefix)) continue;
       at[key] = value;
       actual[key] = gradients.at(key);
@@ -222,8 +222,8 @@ void expect_head_matches(const ModelConfig& config, DType storage) {
   model::Context context = layer.context();
   model::reset_loss(layer.trainer());
   const View totals = layer.trainer().totals.rows(0, 2);
-  head_loss_and_gradient(context, layer.trainer().weights.head, layer.trainer().gradients.head, layer.tokens, {.y = y},
-                         dy, totals);
+  head_loss_and_gradient(context, layer.trainer().chunks[0].weights.head, layer.trainer().chunks[0].gradients.head,
+                         layer.tokens, {.y = y}, dy, totals);
   EXPECT_EQ(totals.as<double>()[1], kN);
   layer.expect_matches(config.tied_embeddings ? "embed_tokens" : "lm_head", {{"y", {y, dy}}},
                        {{totals.rows(0, 1), layer.filled({1}, 1)}}, [&](const Parameters& p) {

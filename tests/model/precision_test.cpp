@@ -28,7 +28,8 @@ std::vector<double> train(const ModelConfig& config, const Execution& execution,
   const int64_t rank = groups.dp->rank();
   const int dp = groups.dp->size();
   const int64_t B = kSequences / dp;
-  const runtime::MemoryPlan plan = model::plan_training(config, on_device(execution), B, kTokens, {}, dp);
+  const runtime::MemoryPlan plan =
+      model::plan_training(config, on_device(execution), {.dp = dp}, {.B = B, .T = kTokens}, {});
   SmallModel small(config, plan, std::move(groups), model::Purpose::training, execution);
   std::mt19937_64 random(1);
   const SmallBatch batch(random, kSequences, kTokens, config.vocabulary_size);
@@ -70,8 +71,8 @@ TEST(Precision, Bf16LossFallsAsInFp32) {
 TEST(Precision, LayersReadTheRoundedMastersAfterEveryStep) {
   for (const ModelConfig& config : {small_gpt2(), small_llama()}) {
     train(config, kBf16, solo_groups(), [](const SmallModel& small) {
-      const Parameters read = small.values(&model::Unit::parameters);
-      for (const auto& [name, masters] : small.values(&model::Unit::masters)) {
+      const Parameters read = small.values(&parallel::UnitMemory::parameters);
+      for (const auto& [name, masters] : small.values(&parallel::UnitMemory::masters)) {
         Vector rounded;
         for (const double master : masters) rounded.push_back(bf16(static_cast<float>(master)));
         EXPECT_EQ(read.at(name), rounded) << name;
@@ -102,7 +103,7 @@ TEST(Precision, MastersKeepWhatRoundingWouldLose) {
 
 TEST(Precision, Fp32LayersReadTheMastersThemselves) {
   const SmallModel small(small_gpt2(), {}, kSequences, kTokens);
-  for (const model::Unit& unit : small.trainer->units) EXPECT_EQ(unit.parameters.data, unit.masters.data);
+  for (const model::Unit& unit : small.trainer->units) EXPECT_EQ(unit.memory.parameters.data, unit.memory.masters.data);
 }
 
 }  // namespace

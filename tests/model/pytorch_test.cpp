@@ -27,14 +27,14 @@ class PyTorch : public testing::TestWithParam<const char*> {
   std::unique_ptr<SmallModel> load(int64_t B, const model::Execution& execution = {}) {
     const model::ModelConfig& config = fixture.config;
     const runtime::MemoryPlan plan =
-        model::plan_training(config, on_device(execution), B, fixture.batch_shape[2], kUpdate, 1);
+        model::plan_training(config, on_device(execution), {}, {.B = B, .T = fixture.batch_shape[2]}, kUpdate);
     auto small = std::make_unique<SmallModel>(config, plan, solo_groups(), model::Purpose::training, execution);
     for (const model::Unit& unit : small->trainer->units) {
       for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {
         const parallel::ParameterSpec& spec = unit.layout.parameters[i].spec;
         const std::string name = "/weights/" + spec.name;
         if (fixture.reader.dataset(name).shape != spec.global_shape) throw std::runtime_error(name + ": other shape");
-        write_values(small->stream, fixture.read<float>(name), unit.part(unit.masters, i));
+        write_values(small->stream, fixture.read<float>(name), unit.part(unit.memory.masters, i));
       }
     }
     model::round_masters(small->stream, small->trainer->units);
@@ -106,7 +106,7 @@ TEST_P(PyTorch, LossAndGradientsAreTheSame) {
   const double whole_norm = fixture.gradient_norms.at(0);
   EXPECT_NEAR(result.loss, fixture.losses.at(0), 1e-5);
   EXPECT_NEAR(result.grad_norm, whole_norm, 1e-5 * whole_norm);
-  for (const auto& [name, gradient] : small->values(&model::Unit::exp_avg)) {
+  for (const auto& [name, gradient] : small->values(&parallel::UnitMemory::exp_avg)) {
     const std::vector<float> expected = fixture.read<float>("/gradients/" + name);
     ASSERT_EQ(gradient.size(), expected.size()) << name;
     // fp32 leaves some 5e-7 of each. GPT-2's bias of k has no gradient in exact arithmetic (softmax does not see it):

@@ -38,7 +38,7 @@ LossAndGradients run(const ModelConfig& config, const Execution& execution, doub
   SmallModel small(config, execution, kB, kT, options);
   small.randomize(random);
   const std::array<double, 2> totals = small.accumulate_gradients(batch, options);
-  return {totals, small.values(&model::Unit::gradients)};
+  return {totals, small.values(&parallel::UnitMemory::gradients)};
 }
 
 TEST(Recompute, LossAndGradientsAreTheSameToTheBit) {
@@ -83,7 +83,7 @@ TEST(Recompute, SavesLessAndUsesWhatWasPlanned) {
       std::vector<runtime::MemoryPlan> plans;
       for (const Recompute recompute : {Recompute::none, Recompute::selective, Recompute::full}) {
         const Execution execution{.storage = storage, .recompute = recompute};
-        plans.push_back(model::plan_training(config, on_device(execution), kB, kT, options, 1));
+        plans.push_back(model::plan_training(config, on_device(execution), {}, {.B = kB, .T = kT}, options));
         SmallModel small(config, plans.back(), solo_groups(), model::Purpose::training, execution);
         std::mt19937_64 random(1);
         const SmallBatch batch(random, kB, kT, config.vocabulary_size);
@@ -93,8 +93,8 @@ TEST(Recompute, SavesLessAndUsesWhatWasPlanned) {
         EXPECT_EQ(small.memory.used(), plans.back());
         EXPECT_EQ(small.memory.scratch.used_bytes(), 0);
       }
-      EXPECT_LT(plans[1].slot_bytes, plans[0].slot_bytes);
-      EXPECT_LT(plans[2].slot_bytes, plans[1].slot_bytes);
+      EXPECT_LT(plans[1].slot_bytes(), plans[0].slot_bytes());
+      EXPECT_LT(plans[2].slot_bytes(), plans[1].slot_bytes());
       EXPECT_LT(plans[1].total_bytes(), plans[0].total_bytes());
       EXPECT_LT(plans[2].total_bytes(), plans[1].total_bytes());
       EXPECT_EQ(plans[1].persistent_bytes, plans[0].persistent_bytes);

@@ -77,7 +77,7 @@ struct SmallBatch {
 };
 
 inline parallel::MeshGroups solo_groups() {
-  return {runtime::solo_communicator(), runtime::solo_communicator()};
+  return parallel::dry_groups({});  // groups of one are real ones
 }
 
 /// On the device under test.
@@ -117,19 +117,21 @@ struct SmallModel {
   runtime::Memory memory;
   parallel::MeshGroups groups;
   std::unique_ptr<model::Trainer> trainer;
+  model::TransformerSaved saved{};  ///< of accumulate_gradients() and logits()
 
   SmallModel(const model::ModelConfig& config, const runtime::MemoryPlan& plan, parallel::MeshGroups groups_,
              model::Purpose purpose = model::Purpose::training, const model::Execution& execution = {})
       : memory(runtime::Memory::on(device(), plan)), groups(std::move(groups_)) {
     trainer = model::make_trainer(config, purpose, on_device(execution), stream, memory, groups);
     model::initialize(stream, 1, trainer->units);
+    trainer->shards.parameters_changed();
   }
 
   /// To train on microbatches of B sequences of T tokens, alone.
   SmallModel(const model::ModelConfig& config, const model::Execution& execution, int64_t B, int64_t T,
              const model::UpdateOptions& options = {})
-      : SmallModel(config, model::plan_training(config, on_device(execution), B, T, options, 1), solo_groups(),
-                   model::Purpose::training, execution) {}
+      : SmallModel(config, model::plan_training(config, on_device(execution), {}, {.B = B, .T = T}, options),
+                   solo_groups(), model::Purpose::training, execution) {}
 
   /// Every parameter N(0, deviation), norms around 1; rounded to bf16, so that a model computes with the same weights
   /// in either storage.
@@ -137,7 +139,7 @@ struct SmallModel {
     std::normal_distribution<float> normal(0, deviation);
     for (model::Unit& unit : trainer->units) {
       for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {
-        const runtime::View view = unit.part(unit.masters, i);
+        const runtime::View view = unit.part(unit.memory.masters, i);
         const auto constant = static_cast<float>(unit.definition.parameters[i].constant);
         std::vector<float> values(static_cast<size_t>(view.elements()));
         for (float& value : values) value = runtime::bf16(constant + normal(random));
@@ -147,12 +149,12 @@ struct SmallModel {
     model::round_masters(stream, trainer->units);
   }
 
-  /// By name, as doubles: the masters, what layers read (&model::Unit::parameters) or gradients.
-  Parameters values(runtime::View model::Unit::*range = &model::Unit::masters) const {
+  /// By name, as doubles: the masters, what layers read (&parallel::UnitMemory::parameters) or gradients.
+  Parameters values(runtime::View parallel::UnitMemory::*range = &parallel::UnitMemory::masters) const {
     Parameters result;
     for (const model::Unit& unit : trainer->units) {
       for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {
-        result[unit.layout.parameters[i].spec.name] = doubles(stream, unit.part(unit.*range, i));
+        result[unit.layout.parameters[i].spec.name] = doubles(stream, unit.part(unit.memory.*range, i));
       }
     }
     return result;
@@ -162,12 +164,15 @@ struct SmallModel {
   /// count.
   std::array<double, 2> accumulate_gradients(const SmallBatch& batch, const model::UpdateOptions& options = {}) {
     model::Context context = model::context_of(*trainer, options.dropout, options.seed);
-    runtime::SlotRing::Lease slot = memory.slots.acquire();
+    runtime::SlotRing::Lease slot = memory.slots[0].acquire();
     const model::TokenViews tokens = model::upload_tokens(stream, slot.arena(), batch.host());
+    const int64_t C = trainer->config.width;
+    runtime::Arena arena = runtime::Arena::on(device(), "gradient", 4 * (batch.B * batch.T * C + 64));
+    const runtime::View d = arena.allocate(trainer->execution.storage, {batch.B * batch.T, C});
     model::reset_loss(*trainer);
-    model::transformer_forward(context, trainer->weights, tokens, trainer->saved, slot.arena());
-    model::transformer_backward(context, trainer->weights, trainer->gradients, trainer->saved,
-                                trainer->totals.rows(0, 2), [](size_t) {});
+    model::transformer_forward(context, trainer->chunks[0], trainer->shards, tokens, {}, saved, slot.arena());
+    model::transformer_backward(context, trainer->chunks[0], trainer->shards, saved, d, trainer->totals.rows(0, 2),
+                                true);
     std::array<double, 2> totals{};
     runtime::read_scalars(stream, trainer->totals.rows(0, 2), totals);
     return totals;
@@ -176,15 +181,15 @@ struct SmallModel {
   /// Logits (N, V) by the forward of training.
   Vector logits(const SmallBatch& batch) {
     model::Context context = model::context_of(*trainer);
-    runtime::SlotRing::Lease slot = memory.slots.acquire();
+    runtime::SlotRing::Lease slot = memory.slots[0].acquire();
     const model::TokenViews tokens = model::upload_tokens(stream, slot.arena(), batch.host());
-    model::transformer_forward(context, trainer->weights, tokens, trainer->saved, slot.arena());
-    const runtime::View y = trainer->saved.final_norm.y;
+    model::transformer_forward(context, trainer->chunks[0], trainer->shards, tokens, {}, saved, slot.arena());
+    const runtime::View y = saved.final_norm.y;
     runtime::Arena arena = runtime::Arena::on(device(), "logits", 1 << 20);
     const int64_t V = trainer->config.vocabulary_size;
-    const int64_t rows = trainer->weights.head.table.shape[0];
+    const int64_t rows = trainer->chunks[0].weights.head.table.shape[0];
     const runtime::View result = arena.allocate(y.dtype, {y.shape[0], rows});
-    model::head_logits(context, trainer->weights.head, y, result);
+    model::head_logits(context, trainer->chunks[0].weights.head, y, result);
     Vector all = doubles(stream, result);
     Vector logits;
     for (auto row = all.begin(); row != all.end(); row += rows) logits.insert(logits.end(), row, row + V);

@@ -29,7 +29,8 @@ inline std::vector<double> train(const model::ModelConfig& config, parallel::Mes
   const int dp = groups.dp->size();
   const int64_t share = kSequences / dp;
   const model::UpdateOptions options{.learning_rate = 1e-2, .dropout = 0.1, .seed = 5};
-  SmallModel small(config, model::plan_training(config, on_device(execution), B, kTokens, options, dp),
+  SmallModel small(config,
+                   model::plan_training(config, on_device(execution), {.dp = dp}, {.B = B, .T = kTokens}, options),
                    std::move(groups), model::Purpose::training, execution);
   std::vector<double> losses;
   for (int64_t step = 0; step < steps; ++step) {

@@ -18,7 +18,7 @@ TEST(TrainStep, PlannedBytesAreUsedBytes) {
   for (const ModelConfig& config : {small_gpt2(), small_llama()}) {
     for (const double dropout : {0.0, 0.1}) {
       const UpdateOptions options{.dropout = dropout};
-      const runtime::MemoryPlan plan = model::plan_training(config, on_device(), 3, kTokens, options, 1);
+      const runtime::MemoryPlan plan = model::plan_training(config, on_device(), {}, {.B = 3, .T = kTokens}, options);
       SmallModel small(config, plan, solo_groups());
       std::mt19937_64 random(1);
       const SmallBatch batch(random, 3, kTokens, config.vocabulary_size);
@@ -54,7 +54,7 @@ TEST(TrainStep, PaddingOfTheVocabularyStaysZero) {
     for (int64_t update = 1; update <= 3; ++update) {
       model::train_step(*small.trainer, std::span(&microbatch, 1), {.learning_rate = 1e-2, .update = update});
     }
-    const runtime::View table = small.trainer->weights.head.table;
+    const runtime::View table = small.trainer->chunks[0].weights.head.table;
     const int64_t rows = table.shape[0];
     EXPECT_EQ(rows, device() == runtime::Device::cuda ? 64 : config.vocabulary_size);
     const std::vector<float> values = read_values<float>(small.stream, table);
@@ -75,7 +75,7 @@ TEST(TrainStep, LossFalls) {
   std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
-  SmallModel small(config, model::plan_training(config, on_device(), 2, kTokens, {}, 1), solo_groups());
+  SmallModel small(config, model::plan_training(config, on_device(), {}, {.B = 2, .T = kTokens}, {}), solo_groups());
   std::vector<double> losses;
   for (int64_t step = 1; step <= 100; ++step) {
     const UpdateOptions options{.learning_rate = 1e-2, .update = step};
@@ -94,11 +94,11 @@ TEST(TrainStep, MicrobatchesFollowTheWholeBatch) {
 
 TEST(TrainStep, NonFiniteLossSkipsTheUpdateAndClearsGradients) {
   const ModelConfig config = small_gpt2();
-  SmallModel small(config, model::plan_training(config, on_device(), 2, kTokens, {}, 1), solo_groups());
+  SmallModel small(config, model::plan_training(config, on_device(), {}, {.B = 2, .T = kTokens}, {}), solo_groups());
   std::mt19937_64 random(1);
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
-  const runtime::View table = small.trainer->weights.embedding.tokens;
+  const runtime::View table = small.trainer->chunks[0].weights.embedding.tokens;
   const std::vector<float> before = read_values<float>(small.stream, table);
   std::vector<float> infinite = before;
   infinite[0] = std::numeric_limits<float>::infinity();
@@ -122,7 +122,7 @@ TEST(TrainStep, ClippingBoundsTheUpdateAndReportsTheNormBefore) {
   const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
   const HostMicrobatch microbatch = batch.host();
   const auto update_size = [&](double clip, double& reported) {
-    SmallModel small(config, model::plan_training(config, on_device(), 2, kTokens, {}, 1), solo_groups());
+    SmallModel small(config, model::plan_training(config, on_device(), {}, {.B = 2, .T = kTokens}, {}), solo_groups());
     const auto before = small.values();
     const UpdateOptions options{.learning_rate = 1, .weight_decay = 0, .epsilon = 1e3, .clip_grad_norm = clip};
     reported = model::train_step(*small.trainer, std::span(&microbatch, 1), options).grad_norm;

@@ -56,7 +56,7 @@ void expect_model_matches(const ModelConfig& config) {
     const auto [loss_sum, target_count] = small->accumulate_gradients(batch);
     EXPECT_EQ(target_count, kB * kT);
     EXPECT_NEAR(loss_sum, loss, bound.loss * loss);
-    expect_gradients_near(small->values(&model::Unit::gradients), gradients, bound.gradients);
+    expect_gradients_near(small->values(&parallel::UnitMemory::gradients), gradients, bound.gradients);
   }
 }
 
@@ -103,7 +103,7 @@ TEST(Transformer, MissingTargetsCountForNothing) {
   batch.targets[1] = batch.targets[7] = -1;
   const auto [loss, count] = small.accumulate_gradients(batch);
   const double expected =
-      reference_loss(config, small.values(&model::Unit::parameters), batch.tokens, batch.targets, kT);
+      reference_loss(config, small.values(&parallel::UnitMemory::parameters), batch.tokens, batch.targets, kT);
   EXPECT_EQ(count, kB * kT - 2);
   EXPECT_NEAR(loss, expected, kFp32.loss * expected);
 }
@@ -120,21 +120,21 @@ TEST(Transformer, DropoutIsTheSameForwardAndBackward) {
     SmallModel small(config, {}, kB, 9, options);
     small.randomize(random);
     const double loss_without = small.accumulate_gradients(batch)[0];
-    for (model::Unit& unit : small.trainer->units) runtime::fill(small.stream, unit.gradients, 0);
+    for (model::Unit& unit : small.trainer->units) runtime::fill(small.stream, unit.memory.gradients, 0);
     const double loss_with = small.accumulate_gradients(batch, options)[0];
     EXPECT_NE(loss_with, loss_without);
 
     std::vector<std::vector<float>> gradients;
     double norm = 0;
     for (const model::Unit& unit : small.trainer->units) {
-      gradients.push_back(read_values<float>(small.stream, unit.gradients));
+      gradients.push_back(read_values<float>(small.stream, unit.memory.gradients));
       for (float g : gradients.back()) norm += double{g} * g;
     }
     const auto loss_after = [&](double step) {
       for (size_t u = 0; u < gradients.size(); ++u) {
-        std::vector<float> parameters = read_values<float>(small.stream, small.trainer->units[u].parameters);
+        std::vector<float> parameters = read_values<float>(small.stream, small.trainer->units[u].memory.parameters);
         for (size_t i = 0; i < gradients[u].size(); ++i) parameters[i] += static_cast<float>(step * gradients[u][i]);
-        write_values(small.stream, parameters, small.trainer->units[u].parameters);
+        write_values(small.stream, parameters, small.trainer->units[u].memory.parameters);
       }
       return small.accumulate_gradients(batch, options)[0];
     };
