@@ -1,7 +1,10 @@
 #include "launch/checkpoint_slices.h"
 
 #include <algorithm>
-#include <numeric>
+#include <span>
+#include <string>
+
+#include "parallel/owned_boxes.h"
 
 namespace trireme::launch {
 
@@ -9,50 +12,58 @@ using checkpoint::TensorSlice;
 
 namespace {
 
-void append(std::vector<TensorSlice>& slices, const model::Unit& unit, const std::string& kind,
-            const runtime::View& range) {
-  for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {
-    const parallel::ParameterSpec& spec = unit.layout.parameters[i].spec;
-    slices.push_back({.name = spec.name,
-                      .kind = kind,
-                      .global_shape = spec.global_shape,
-                      .box = spec.box,
-                      .data = unit.part(range, i)});
+/// A tied table's copy is saved by the first stage, and what all ranks of tp hold by the first of them. A rank that
+/// holds the whole of a cut tensor has no others to save for: their boxes are empty.
+bool is_own(const model::Unit& unit, const parallel::ParameterSpec& spec, const parallel::MeshCoordinates& at) {
+  return !unit.is_copy && (at.tp == 0 || spec.box != parallel::whole(spec.global_shape));
+}
+
+/// `range` holds the owned part of the unit.
+void append(RankSlices& held, const model::Unit& unit, const std::string& kind, const runtime::View& range,
+            const parallel::MeshCoordinates& at) {
+  const runtime::ElementRange owned = unit.memory.owned;
+  for (const auto& [spec, offset] : unit.layout.parameters) {
+    for (const parallel::OwnedBox& part :
+         parallel::owned_boxes(spec.box, {.begin = owned.begin - offset, .end = owned.end - offset})) {
+      if (is_own(unit, spec, at)) held.own.push_back(held.slices.size());
+      const runtime::Shape shape{std::span<const int64_t>(part.box.size)};
+      held.slices.push_back({.name = spec.name,
+                             .kind = kind,
+                             .global_shape = spec.global_shape,
+                             .box = part.box,
+                             .data = range.range(offset + part.offset - owned.begin, shape)});
+    }
   }
 }
 
 }  // namespace
 
-std::vector<TensorSlice> parameter_slices(const model::Trainer& trainer) {
-  std::vector<TensorSlice> slices;
-  for (const model::Unit& unit : trainer.units) append(slices, unit, "parameter", unit.masters);
-  return slices;
-}
-
-std::vector<TensorSlice> training_slices(const model::Trainer& trainer) {
-  std::vector<TensorSlice> slices = parameter_slices(trainer);
-  for (const model::Unit& unit : trainer.units) {
-    append(slices, unit, "exp_avg", unit.exp_avg);
-    append(slices, unit, "exp_avg_sq", unit.exp_avg_sq);
+RankSlices rank_slices(const std::vector<model::Unit>& units, Contents contents, const parallel::MeshCoordinates& at) {
+  RankSlices held;
+  for (const model::Unit& unit : units) append(held, unit, "parameter", unit.memory.masters, at);
+  if (contents == Contents::parameters) return held;
+  for (const model::Unit& unit : units) {
+    append(held, unit, "exp_avg", unit.memory.exp_avg, at);
+    append(held, unit, "exp_avg_sq", unit.memory.exp_avg_sq, at);
   }
-  return slices;
+  return held;
 }
 
-std::vector<TensorSlice> owned_slices(const std::vector<TensorSlice>& replicas, int rank, int ranks) {
-  std::vector<size_t> order(replicas.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, std::ranges::greater(), [&](size_t i) { return replicas[i].data.bytes(); });
-  std::vector<int64_t> load(static_cast<size_t>(ranks), 0);
+/// Replicas are dealt out largest first to the rank with the fewest bytes.
+std::vector<size_t> written_slices(const RankSlices& held, const parallel::Mesh& mesh,
+                                   const parallel::MeshCoordinates& at, int zero_stage) {
+  if (zero_stage > 0 || mesh.dp == 1) return held.own;
+  std::vector<size_t> order = held.own;
+  std::ranges::stable_sort(order, std::ranges::greater(), [&](size_t i) { return held.slices[i].data.bytes(); });
+  std::vector<int64_t> load(static_cast<size_t>(mesh.dp), 0);
   std::vector<size_t> mine;
   for (size_t i : order) {
     const auto lightest = std::ranges::min_element(load);
-    *lightest += replicas[i].data.bytes();
-    if (lightest - load.begin() == rank) mine.push_back(i);
+    *lightest += held.slices[i].data.bytes();
+    if (lightest - load.begin() == at.dp) mine.push_back(i);
   }
   std::ranges::sort(mine);
-  std::vector<TensorSlice> owned;
-  for (size_t i : mine) owned.push_back(replicas[i]);
-  return owned;
+  return mine;
 }
 
 }  // namespace trireme::launch

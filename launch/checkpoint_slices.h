@@ -1,22 +1,33 @@
-// The border between units in memory and checkpoints on disk: units become (name, kind, box, view).
+// The border between units in memory and checkpoints on disk: the ranges of units that a rank owns become (name, kind,
+// box, view), whatever the layout, and each element of the model is saved by one rank.
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "checkpoint/tensor_slice.h"
-#include "model/train_step.h"
+#include "model/parameters.h"
+#include "parallel/mesh.h"
 
 namespace trireme::launch {
 
-/// Parameters alone, for evaluate and generate.
-std::vector<checkpoint::TensorSlice> parameter_slices(const model::Trainer& trainer);
+/// What this rank owns: ranges of its units as boxes of named tensors, all of which it loads.
+struct RankSlices {
+  std::vector<checkpoint::TensorSlice> slices;
+  /// Indices of those that no other rank of tp or pp holds too, or that this one saves for them. At ZeRO stage 0 the
+  /// ranks of dp hold equal ones, which written_slices() deals out.
+  std::vector<size_t> own;
+};
 
-/// Parameters and both moments.
-std::vector<checkpoint::TensorSlice> training_slices(const model::Trainer& trainer);
+enum class Contents {
+  parameters,  ///< alone, for evaluate and generate
+  training,    ///< and both moments
+};
 
-/// Of replicas that all `ranks` ranks of dp hold, those that `rank` writes: dealt out largest first to the rank with
-/// the fewest bytes.
-std::vector<checkpoint::TensorSlice> owned_slices(const std::vector<checkpoint::TensorSlice>& replicas, int rank,
-                                                  int ranks);
+RankSlices rank_slices(const std::vector<model::Unit>& units, Contents contents, const parallel::MeshCoordinates& at);
+
+/// Indices of the slices that the rank at `at` saves. `zero_stage` is that of the run.
+std::vector<size_t> written_slices(const RankSlices& held, const parallel::Mesh& mesh,
+                                   const parallel::MeshCoordinates& at, int zero_stage);
 
 }  // namespace trireme::launch

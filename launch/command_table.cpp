@@ -4,6 +4,7 @@
 
 #include "launch/commands.h"
 #include "launch/option_tables.h"
+#include "launch/rank_agreement.h"
 #include "launch/suggestion.h"
 #include "launch/version.h"
 #include "runtime/cuda_device.h"
@@ -36,7 +37,10 @@ Command command(Ranks ranks, int (*run)(const Options&, Communicator&)) {
     std::string help = help_text(filled);
     if (!fill_options(filled, words)) return {.text = std::move(help), .run = {}, .command = {}};
     check(*options);
-    return {.text = {}, .run = [run, options](Communicator& world) { return run(*options, world); }, .command = {}};
+    return {.text = {},
+            .run = [run, options](Communicator& world) { return run(*options, world); },
+            .command = {},
+            .shared = shared_options(filled)};
   };
   return {.name = table.command, .summary = table.summary, .ranks = ranks, .parse = parse};
 }
@@ -81,15 +85,18 @@ Invocation parse_invocation(const std::vector<std::string>& words) {
   const std::string& word = words[0];
   if (word == "--version") {
     const std::string text = "trireme " + version() + " (" + commit() + ")\n" + runtime::cuda_description() + "\n";
-    return {.text = text, .run = {}, .command = {}};
+    return {.text = text, .run = {}, .command = {}, .shared = shared_command(word)};
   }
-  if (word == "--help" || word == "-h") return {.text = program_help(all), .run = {}, .command = {}};
+  if (word == "--help" || word == "-h") {
+    return {.text = program_help(all), .run = {}, .command = {}, .shared = shared_command("--help")};
+  }
   for (const Command& one : all) {
     if (one.name != word) continue;
     Invocation invocation = one.parse({words.begin() + 1, words.end()});
     invocation.command = one.name;
+    if (!invocation.text.empty()) invocation.shared = shared_command(word + " --help");
     invocation.alone = one.ranks == Ranks::one;
-    invocation.writes_run = one.ranks == Ranks::all_of_the_job;
+    invocation.writes_run = invocation.text.empty() && one.ranks == Ranks::all_of_the_job;
     return invocation;
   }
   refuse(word, all);

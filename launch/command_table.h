@@ -2,6 +2,7 @@
 // their options are filled, not what they do.
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <functional>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ struct Invocation {
   std::string command;
   /// The command is made for one rank only.
   bool alone = false;
+  /// What all ranks must have been told alike.
+  boost::json::object shared{};
   /// Ranks that do not see each other would all write one run directory.
   bool writes_run = false;
 };

@@ -9,6 +9,7 @@ namespace trireme::launch {
 namespace {
 
 using model::Recompute;
+using parallel::ScheduleKind;
 using runtime::DType;
 
 template <typename Value, size_t n>
@@ -17,6 +18,8 @@ using Words = std::array<std::pair<const char*, Value>, n>;
 constexpr Words<DType, 2> kPrecisions{{{"fp32", DType::fp32}, {"bf16", DType::bf16}}};
 constexpr Words<Recompute, 3> kRecomputes{
     {{"none", Recompute::none}, {"selective", Recompute::selective}, {"full", Recompute::full}}};
+constexpr Words<ScheduleKind, 3> kSchedules{
+    {{"1f1b", ScheduleKind::one_f_one_b}, {"zb-h1", ScheduleKind::zb_h1}, {"gpipe", ScheduleKind::gpipe}}};
 
 template <typename Value, size_t n>
 std::vector<std::string> words_of(const Words<Value, n>& words) {
@@ -47,12 +50,20 @@ std::vector<std::string> recompute_words() {
   return words_of(kRecomputes);
 }
 
+std::vector<std::string> schedule_words() {
+  return words_of(kSchedules);
+}
+
 DType precision_of(const std::string& word, const std::string& source) {
   return value_of(kPrecisions, "precision", word, source);
 }
 
 Recompute recompute_of(const std::string& word, const std::string& source) {
   return value_of(kRecomputes, "kind of recomputation", word, source);
+}
+
+ScheduleKind schedule_of(const std::string& word, const std::string& source) {
+  return value_of(kSchedules, "pipeline schedule", word, source);
 }
 
 }  // namespace trireme::launch

@@ -33,7 +33,7 @@ int run_generate(const GenerateOptions& options) {
   tokenizer->encode(options.prompt, text);
   if (text.empty()) text.push_back(tokenizer->end_of_text());  // what every document of the data follows
 
-  parallel::MeshGroups groups{.tp = runtime::solo_communicator(), .dp = runtime::solo_communicator()};
+  parallel::MeshGroups groups = parallel::make_groups({}, *world);
   runtime::Stream stream(source.execution.device);
   runtime::Memory memory =
       runtime::Memory::on(source.execution.device, model::plan_generation(source.config, source.execution));

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "launch/command_table.h"
+#include "launch/rank_agreement.h"
 #include "runtime/communicator.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -75,6 +76,12 @@ int run(const launch::Invocation& invocation) {
   runtime::set_log_rank(world.rank(), world.size());
   try {
     if (invocation.writes_run) runtime::check_launcher_size(world.size());
+    if (const auto difference = launch::difference_between_ranks(world, invocation.shared)) {
+      // Every rank knows it and ends by itself: nobody is left waiting.
+      if (world.rank() == 0) runtime::log_error(*difference);
+      return kUsage;
+    }
+    if (!invocation.text.empty()) return world.rank() == 0 ? print(invocation.text) : 0;
     if (invocation.alone && world.size() > 1)
       throw runtime::Error(runtime::ErrorKind::usage, invocation.command + " runs on one rank, got " +
                                                           std::to_string(world.size()) +
@@ -108,7 +115,8 @@ int main(int argc, char** argv) {
     if (rank != 0) std::this_thread::sleep_for(kLauncherPatience);
     return report(0, 1);
   }
-  if (!invocation.text.empty()) return rank == 0 ? print(invocation.text) : 0;
+  // Under a launcher others may wait in MPI, told something else.
+  if (!invocation.text.empty() && !runtime::started_by_launcher()) return rank == 0 ? print(invocation.text) : 0;
   try {
     return run(invocation);
   } catch (...) {  // MPI that does not start

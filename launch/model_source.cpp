@@ -82,10 +82,11 @@ ModelSource find_model(runtime::Files& files, runtime::Communicator& world, cons
 }
 
 void load_parameters(runtime::Files& files, const ModelSource& source, model::Trainer& trainer) {
-  HostSlices parameters(trainer.stream, parameter_slices(trainer));
+  HostSlices parameters(trainer.stream, rank_slices(trainer.units, Contents::parameters, trainer.groups.at).slices);
   checkpoint::load(files, source.step_directory, source.manifest, parameters.slices());
   parameters.push();
   model::round_masters(trainer.stream, trainer.units);
+  trainer.shards.parameters_changed();
 }
 
 }  // namespace trireme::launch

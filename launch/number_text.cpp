@@ -34,7 +34,11 @@ std::string fixed_text(double value, int places) {
 }
 
 std::string counted(int64_t count, const std::string& noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+  return counted(count, noun, noun + "s");
+}
+
+std::string counted(int64_t count, const std::string& noun, const std::string& plural) {
+  return std::to_string(count) + " " + (count == 1 ? noun : plural);
 }
 
 std::string bytes_text(int64_t bytes) {

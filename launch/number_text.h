@@ -17,6 +17,8 @@ std::string fixed_text(double value, int places);
 
 /// "1 document", "2 documents"
 std::string counted(int64_t count, const std::string& noun);
+/// The same for a plural of its own: "2 microbatches".
+std::string counted(int64_t count, const std::string& noun, const std::string& plural);
 
 /// "12 bytes", "1.5 GB" (powers of 1,000)
 std::string bytes_text(int64_t bytes);

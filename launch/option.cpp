@@ -103,6 +103,14 @@ Option whole_option(const std::string& name, int64_t& field, WholeRange range, c
           .value = [&field] { return OptionValue(field); }};
 }
 
+Option whole_option(const std::string& name, std::optional<int64_t>& field, WholeRange range, const std::string& help) {
+  return {.name = name,
+          .placeholder = "N",
+          .help = help,
+          .assign = [&field, range](const auto& words) { field = parse_whole(words[0], range); },
+          .value = [&field] { return field ? OptionValue(*field) : OptionValue(); }};
+}
+
 Option real_option(const std::string& name, double& field, RealRange range, const std::string& help) {
   return {.name = name,
           .placeholder = "X",

@@ -45,6 +45,7 @@ struct RealRange {
 };
 
 Option whole_option(const std::string& name, int64_t& field, WholeRange range, const std::string& help);
+Option whole_option(const std::string& name, std::optional<int64_t>& field, WholeRange range, const std::string& help);
 Option real_option(const std::string& name, double& field, RealRange range, const std::string& help);
 Option real_option(const std::string& name, std::optional<double>& field, RealRange range, const std::string& help);
 Option text_option(const std::string& name, std::string& field, const std::string& placeholder,

@@ -30,9 +30,15 @@ void check(TrainOptions& o) {
           given("resume", o.resume.step) + " lies beyond " + given("stop-at-step", o.stop_at_step));
   require(o.warmup_steps < o.steps, given("warmup-steps", o.warmup_steps) + " leaves nothing of " +
                                         given("steps", o.steps) + ": it must be less");
-  require(o.microbatch_size == 0 || o.global_batch_size % o.microbatch_size == 0,
-          given("microbatch-size", o.microbatch_size) + " does not divide " +
-              given("global-batch-size", o.global_batch_size));
+  require(o.virtual_stages == 1 || o.pipeline_parallel > 1,
+          given("virtual-stages", o.virtual_stages) + " needs stages to interleave, and " +
+              given("pipeline-parallel", o.pipeline_parallel) + " has one: use 2 or more, or leave it out");
+  require(o.pipeline_schedule == "1f1b" || o.pipeline_parallel > 1,
+          "--pipeline-schedule " + o.pipeline_schedule + " needs a pipeline, and " +
+              given("pipeline-parallel", o.pipeline_parallel) + " has one stage: use 2 or more, or leave it out");
+  require(o.virtual_stages == 1 || o.pipeline_schedule != "zb-h1",
+          given("virtual-stages", o.virtual_stages) +
+              " does not go with --pipeline-schedule zb-h1, which has one chunk a stage: use 1f1b, or leave it out");
   require(o.schedule != "constant" || !o.min_learning_rate,
           "--min-learning-rate contradicts --schedule constant, which keeps the peak: leave one of them out");
   if (!o.min_learning_rate) o.min_learning_rate = o.learning_rate / 10;

@@ -8,6 +8,7 @@ namespace {
 
 constexpr WholeRange kPositive{.least = 1};
 constexpr WholeRange kSize{.least = 1, .most = 1 << 30};
+constexpr WholeRange kRanks{.least = 1, .most = 1 << 20};
 constexpr WholeRange kThreads{.least = 1, .most = 4096};
 constexpr RealRange kBelowOne{.least = 0, .most = 1, .most_excluded = true};
 
@@ -37,7 +38,7 @@ void add_training_length(std::vector<Option>& table, TrainOptions& o) {
   table.push_back(whole_option("global-batch-size", o.global_batch_size, kSize, "Sequences of a step, all ranks"));
   table.push_back(with_default_note(
       whole_option("microbatch-size", o.microbatch_size, kSize, "Sequences of one forward and backward pass"),
-      "global batch / ranks"));
+      "all of a rank's; with a pipeline the largest of which there are 4 a stage"));
   table.push_back(sequence_length_option(o.sequence_length, "the model's positions"));
   table.push_back(device_option(o.device));
   table.push_back(threads_option(o.threads));
@@ -45,6 +46,21 @@ void add_training_length(std::vector<Option>& table, TrainOptions& o) {
                                 "Of activations and of the weights that layers read; sums and updates are fp32"));
   table.push_back(choice_option("recompute", o.recompute, recompute_words(),
                                 "What backward computes again instead of keeping it, to save memory"));
+}
+
+void add_layout(std::vector<Option>& table, TrainOptions& o) {
+  table.push_back(whole_option("tensor-parallel", o.tensor_parallel, kRanks,
+                               "Ranks that share each layer; ranks / (tensor x pipeline parallel) share the batch"));
+  table.push_back(
+      whole_option("pipeline-parallel", o.pipeline_parallel, kRanks, "Ranks, the stages, that share the layers"));
+  table.push_back(choice_option("pipeline-schedule", o.pipeline_schedule, schedule_words(),
+                                "Order of forward and backward in a stage"));
+  table.push_back(whole_option("virtual-stages", o.virtual_stages, {.least = 1, .most = 1 << 16},
+                               "Chunks of layers of a stage; more than 1 interleave"));
+  table.push_back(with_default_note(
+      whole_option("zero-stage", o.zero_stage, {.least = 0, .most = 3},
+                   "What data-parallel ranks share out: 1 optimizer, 2 gradients too, 3 parameters too"),
+      "1 with data parallelism, else 0"));
 }
 
 void add_optimizer(std::vector<Option>& table, TrainOptions& o) {
@@ -102,6 +118,7 @@ OptionTable option_table(TrainOptions& o) {
                   required(path_option("model", o.model, "PRESET|FILE", "nano, gpt2-124m, ... or a config.json"))},
       .positionals = {}};
   add_training_length(table.options, o);
+  add_layout(table.options, o);
   add_optimizer(table.options, o);
   add_bookkeeping(table.options, o);
   return table;

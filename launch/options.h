@@ -31,12 +31,17 @@ struct TrainOptions {
   int64_t steps = 0;
   int64_t stop_at_step = 0;  ///< 0: at --steps
   int64_t global_batch_size = 8;
-  int64_t microbatch_size = 0;     ///< 0: global batch / ranks
-  int64_t sequence_length = 0;     ///< 0: the model's positions
-  std::string device = "auto";     ///< auto, cpu or cuda
-  std::string precision = "fp32";  ///< of activations and of the weights that layers read: fp32 or bf16
-  std::string recompute = "none";  ///< none, selective or full
-  int64_t threads = 0;             ///< 0: OMP_NUM_THREADS, else the cores of this rank
+  int64_t microbatch_size = 0;             ///< 0: by the layout, see resolve_layout()
+  int64_t sequence_length = 0;             ///< 0: the model's positions
+  int64_t tensor_parallel = 1;             ///< ranks
+  int64_t pipeline_parallel = 1;           ///< ranks
+  std::string pipeline_schedule = "1f1b";  ///< 1f1b, zb-h1 or gpipe
+  int64_t virtual_stages = 1;              ///< chunks of layers of a pipeline stage
+  std::optional<int64_t> zero_stage;       ///< 0 to 3; empty: 1 with data parallelism, else 0
+  std::string device = "auto";             ///< auto, cpu or cuda
+  std::string precision = "fp32";          ///< of activations and of the weights that layers read: fp32 or bf16
+  std::string recompute = "none";          ///< none, selective or full
+  int64_t threads = 0;                     ///< 0: OMP_NUM_THREADS, else the cores of this rank
   double learning_rate = 6e-4;
   std::optional<double> min_learning_rate;  ///< a tenth of learning_rate; never empty after check()
   int64_t warmup_steps = 0;

@@ -1,12 +1,21 @@
 // trireme train: checks options against files, says what will be trained, and hands over to TrainingRun.
+#include <algorithm>
+#include <chrono>
 #include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+#include <vector>
 
 #include "data/token_dataset.h"
 #include "launch/commands.h"
+#include "launch/memory_plans.h"
 #include "launch/model_source.h"
 #include "launch/number_text.h"
 #include "launch/profile_table.h"
+#include "launch/rank_agreement.h"
 #include "launch/training_run.h"
+#include "model/stages.h"
 #include "runtime/cuda_queue.h"
 #include "runtime/error.h"
 #include "runtime/file_lock.h"
@@ -17,19 +26,53 @@
 namespace trireme::launch {
 namespace {
 
-void say_what_is_trained(const TrainingSettings& settings, const runtime::MemoryPlan& plan, int ranks) {
+/// "7 + 5 layers": of each stage, all its chunks together.
+std::string layers_text(const TrainingSettings& settings) {
+  const model::Stages stages = model::stages_of(settings.layout.mesh, settings.execution);
+  std::string text;
+  for (int stage = 0; stage < stages.count; ++stage) {
+    int64_t layers = 0;
+    for (const model::ChunkPlace& chunk : model::chunks_of_stage(settings.config, stages, stage)) {
+      layers += chunk.layers;
+    }
+    text += (text.empty() ? "" : " + ") + std::to_string(layers);
+  }
+  return text + " layers, balance " + fixed_text(model::cut_balance(settings.config, stages), 3);
+}
+
+void say_layout(const TrainingSettings& settings, int ranks) {
+  const Layout& layout = settings.layout;
+  std::string line = counted(ranks, "rank") + " = " + layout_text(layout_json(layout)) + ", " +
+                     counted(layout.microbatches, "microbatch", "microbatches") + " of " +
+                     counted(layout.microbatch_size, "sequence");
+  if (layout.mesh.pp > 1) line += ", " + layers_text(settings);
+  runtime::log_info(line);
+  if (layout.mesh.dp == 1 && settings.options.zero_stage.value_or(0) > 0) {
+    runtime::log_info("--zero-stage " + std::to_string(*settings.options.zero_stage) +
+                      " shares nothing out: there is one rank of data parallelism");
+  }
+  if (layout.microbatches >= layout.mesh.pp) return;
+  runtime::log_warning(counted(layout.microbatches, "microbatch", "microbatches") + " cannot keep " +
+                       counted(layout.mesh.pp, "stage") +
+                       " busy at a time; lower --microbatch-size, or raise --global-batch-size");
+}
+
+void say_what_is_trained(const TrainingSettings& settings, const std::vector<RankPlan>& plans) {
   const auto parameters = static_cast<double>(model::parameter_count(settings.config));
   runtime::log_info("training " + settings.options.model + ": " + fixed_text(parameters / 1e6, 2) + " M parameters, " +
                     grouped(settings.tokens_per_step()) + " tokens a step, steps to " +
                     std::to_string(settings.last_step) + ", " + settings.options.precision + ", recompute " +
                     settings.options.recompute);
+  const auto ranks = static_cast<int>(plans.size());
+  if (ranks > 1) say_layout(settings, ranks);
   const std::string where = settings.execution.device == runtime::Device::cuda
                                 ? " on " + runtime::cuda::device_name()
                                 : " x " + counted(runtime::compute_threads(), "thread");
-  runtime::log_info(counted(ranks, "rank") + where + ", " + bytes_text(plan.total_bytes()) +
-                    " planned for each rank (parameters and optimizer " + bytes_text(plan.persistent_bytes) +
-                    ", activations " + bytes_text(plan.slots * plan.slot_bytes) + ", scratch " +
-                    bytes_text(plan.scratch_bytes) + ")");
+  const RankPlan& plan = largest(plans);
+  runtime::log_info(counted(ranks, "rank") + where + ", " + bytes_text(plan.total_bytes()) + " planned for " +
+                    (settings.layout.mesh.pp > 1 ? "the rank that needs most" : "each rank") +
+                    " (parameters and optimizer " + bytes_text(plan.persistent_bytes) + ", activations " +
+                    bytes_text(plan.slot_bytes) + ", scratch " + bytes_text(plan.scratch_bytes) + ")");
 }
 
 /// What mfu will mean; a calibration of another machine makes it wrong.
@@ -43,45 +86,14 @@ void say_what_mfu_is(const TrainingSettings& settings, int ranks) {
   if (difference) runtime::log_warning("--calibration " + settings.options.calibration + " was " + *difference);
 }
 
-/// What may make a plan smaller, of what is not chosen yet.
-std::string memory_advice(const runtime::MemoryPlan& plan, const model::Execution& execution, int64_t room_bytes) {
-  if (plan.persistent_bytes > room_bytes) {
-    return "parameters and optimizer alone need " + bytes_text(plan.persistent_bytes) +
-           " a rank: choose a smaller --model";
-  }
-  std::string advice = "lower --microbatch-size or --sequence-length, ";
-  if (execution.recompute != model::Recompute::full) advice += "choose --recompute full, ";
-  if (execution.storage != runtime::DType::bf16) advice += "choose --precision bf16, ";
-  return advice + "or choose a smaller --model";
-}
-
-/// What CUDA and cuBLASLt take for themselves as a run goes on (code that is loaded late, recorded graphs, operands to
-/// time products with): by the sizes of those, not measured.
-constexpr int64_t kGpuReserveBytes = int64_t{2} << 30;
-
-/// A process that takes more than there is would be killed without a word. `ranks` of this machine share its memory.
-void check_memory(const runtime::MemoryPlan& plan, const model::Execution& execution, int ranks) {
-  const bool on_gpu = execution.device == runtime::Device::cuda;
-  const std::optional<int64_t> available_bytes = runtime::available_memory_bytes(execution.device);
-  const int64_t needed_bytes = plan.total_bytes() * ranks + (on_gpu ? kGpuReserveBytes : 0);
-  if (!available_bytes || needed_bytes <= *available_bytes) return;
-  const std::string where = on_gpu ? " of memory on the GPU (" + bytes_text(kGpuReserveBytes) + " for CUDA itself), "
-                                   : " of memory on this machine, ";
-  throw runtime::Error(runtime::ErrorKind::usage, "the plan needs " + bytes_text(needed_bytes) + where +
-                                                      bytes_text(*available_bytes) + " are free; " +
-                                                      memory_advice(plan, execution, *available_bytes / ranks));
-}
-
-/// A checkpoint of a model on a GPU goes through a copy in host memory: parameters and both moments.
-void check_host_memory(const TrainingSettings& settings) {
-  if (settings.execution.device != runtime::Device::cuda) return;
-  const int64_t needed_bytes = 12 * model::parameter_count(settings.config);
-  const std::optional<int64_t> available_bytes = runtime::available_memory_bytes(runtime::Device::cpu);
-  if (!available_bytes || needed_bytes <= *available_bytes) return;
-  throw runtime::Error(runtime::ErrorKind::usage, "checkpoints of this model need " + bytes_text(needed_bytes) +
-                                                      " of this machine's memory beside the GPU's, " +
-                                                      bytes_text(*available_bytes) +
-                                                      " are free: choose a smaller --model");
+/// Options are the same on all ranks by now; files of one name may still differ from machine to machine.
+void check_files_agree(runtime::Communicator& world, const TrainingSettings& settings,
+                       const std::optional<data::TokenDataset>& validation) {
+  boost::json::object identity;
+  for (const auto& [name, value] : identity_json(settings)) identity["--" + std::string(name)] = value;
+  identity["--data (validation)"] = validation ? validation->digest() : "none";
+  const std::optional<std::string> difference = difference_between_ranks(world, identity);
+  if (difference) throw runtime::Error(runtime::ErrorKind::usage, *difference);
 }
 
 /// RUN/checkpoints/RUN.lock, held by the first rank for as long as it trains, and by nobody once that process is dead.
@@ -94,6 +106,21 @@ runtime::FileLock lock_run(runtime::Files& files, const std::string& run) {
   throw runtime::Error(runtime::ErrorKind::usage, "--run " + run + " is being trained by " +
                                                       runtime::FileLock::owner(path) +
                                                       "; wait for it, or choose another --run");
+}
+
+/// Every rank writes its part of a checkpoint into the run: a directory that only some of them see is found now, not
+/// when the first checkpoint is saved. Collective; rank 0 holds the lock. A network's file system may take a moment.
+void check_run_is_shared(runtime::Files& files, runtime::Communicator& world, const std::string& run) {
+  constexpr int kLooks = 50;
+  const std::string lock = RunDirectory(files, run).checkpoints_path() + "/RUN.lock";
+  int looks = 0;
+  while (!files.exists(lock) && ++looks < kLooks) std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  const std::vector<std::string> missing = runtime::all_gather_bytes(world, looks < kLooks ? "" : "missing");
+  const auto blind = std::ranges::find(missing, "missing");
+  if (blind == missing.end()) return;
+  throw runtime::Error(runtime::ErrorKind::usage,
+                       "--run " + run + " of rank 0 is not that of rank " + std::to_string(blind - missing.begin()) +
+                           ": name a directory on a file system that all ranks share, or its absolute path");
 }
 
 }  // namespace
@@ -114,16 +141,18 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   } else if (!options.calibration.empty()) {
     settings.calibration = runtime::read_calibration(files, "calibration", options.calibration);
   }
+  check_files_agree(world, settings, validation);
   check_run(files, settings);
+  const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution, settings.layout.mesh,
+                                                        settings.step_shape(), settings.update(0, 1), world.rank());
+  const std::vector<RankPlan> plans = gather_plans(world, plan);
+  check_memory(settings, plans, world.rank());
   std::optional<runtime::FileLock> lock;
   if (world.rank() == 0) lock = lock_run(files, options.run);
-  const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution, settings.microbatch_size,
-                                                        settings.sequence_length, settings.update(0, 1), world.size());
-  if (world.rank() == 0) say_what_is_trained(settings, plan, world.size());
+  world.barrier().wait();  // rank 0 has the lock, and all have seen how much memory is free
+  check_run_is_shared(files, world, options.run);
+  if (world.rank() == 0) say_what_is_trained(settings, plans);
   if (world.rank() == 0 && settings.calibration) say_what_mfu_is(settings, world.size());
-  check_memory(plan, settings.execution, static_cast<int>(runtime::local_ranks()));
-  check_host_memory(settings);
-  world.barrier().wait();  // nobody takes memory while another still looks how much is free
   TrainingRun run(settings, plan, world, training, validation ? &*validation : nullptr);
   run.run();
   return 0;

@@ -5,7 +5,6 @@
 
 #include "checkpoint/retention.h"
 #include "checkpoint/save.h"
-#include "launch/checkpoint_slices.h"
 #include "launch/microbatch.h"
 #include "launch/number_text.h"
 #include "launch/version.h"
@@ -37,11 +36,16 @@ class ProfileScope {
   runtime::Stream& stream_;
 };
 
-/// Bytes of a checkpoint's tensors, all ranks together.
-int64_t saved_bytes(const HostSlices& tensors) {
-  int64_t bytes = 0;
-  for (const checkpoint::TensorSlice& slice : tensors.slices()) bytes += slice.data.bytes();
-  return bytes;
+/// Bytes of a checkpoint's tensors, all ranks together: each parameter and both its moments in fp32.
+int64_t saved_bytes(const model::ModelConfig& config) {
+  return 12 * model::parameter_count(config);
+}
+
+std::vector<checkpoint::TensorSlice> chosen(const std::vector<checkpoint::TensorSlice>& all,
+                                            const std::vector<size_t>& indices) {
+  std::vector<checkpoint::TensorSlice> some;
+  for (size_t i : indices) some.push_back(all[i]);
+  return some;
 }
 
 }  // namespace
@@ -53,19 +57,22 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::Memory
       world_(world),
       files_(runtime::real_files()),
       training_(training),
-      groups_(parallel::make_groups({.dp = world.size()}, world)),
+      groups_(parallel::make_groups(settings.layout.mesh, world)),
       memory_(runtime::Memory::on(settings.execution.device, plan)),
       stream_(settings.execution.device),
       trainer_(model::make_trainer(settings.config, model::Purpose::training, settings.execution, stream_, memory_,
                                    groups_)),
-      tensors_(stream_, training_slices(*trainer_)),
+      held_(rank_slices(trainer_->units, Contents::training, groups_.at)),
+      tensors_(stream_, held_.slices),
+      written_(written_slices(held_, groups_.mesh, groups_.at, settings.layout.zero_stage)),
       metrics_({.version = version(), .commit = commit()}) {
   metrics_.set_ranks(world.size());
   if (settings.calibration) {
     metrics_.set_peak_flops(settings.calibration->fma_flops_per_second * static_cast<double>(world.size()));
   }
   if (validation != nullptr) {
-    validation_.emplace(*validation, settings.sequence_length, settings.microbatch_size, world.rank(), world.size());
+    validation_.emplace(*validation, settings.sequence_length, settings.layout.microbatch_size, groups_.at.dp,
+                        groups_.mesh.dp);
   }
 }
 
@@ -73,9 +80,9 @@ void TrainingRun::run() {
   if (!start_or_resume()) return;
   data::TrainingLoader loader(training_, {.sequence_length = settings_.sequence_length,
                                           .global_batch_size = settings_.options.global_batch_size,
-                                          .microbatch_size = settings_.microbatch_size,
-                                          .rank = world_.rank(),
-                                          .ranks = world_.size(),
+                                          .microbatch_size = settings_.layout.microbatch_size,
+                                          .rank = groups_.at.dp,  // the ranks of a pipeline and of tp read the same
+                                          .ranks = groups_.mesh.dp,
                                           .seed = static_cast<uint64_t>(settings_.options.seed),
                                           .first_sample = progress_.samples});
   while (progress_.step < settings_.last_step) {
@@ -188,11 +195,23 @@ void TrainingRun::report(const StepRecord& record, const model::StepResult& resu
   if (record.skipped) metrics_.record_skipped_step("nonfinite");
   for (const auto& [phase, seconds] : record.phase_seconds) metrics_.add_phase_seconds(phase, seconds);
   metrics_.add_data_wait_seconds(record.phase_seconds.at("data"));
-  if (world_.size() == 1) return;
-  for (const auto& [op, total] : groups_.dp->totals()) {
-    metrics_.set_comm_totals(op, "mpi", "dp", total.calls, total.bytes);
-    metrics_.set_comm_seconds(op, "mpi", "dp", total.seconds);
-  }
+  report_messages();
+}
+
+void TrainingRun::report_messages() {
+  const auto report_group = [&](const std::string& axis, const std::unique_ptr<runtime::Communicator>& group) {
+    if (group->size() == 1) return;
+    for (const auto& [op, total] : group->totals()) {
+      metrics_.set_comm_totals(op, "mpi", axis, total.calls, total.bytes);
+      metrics_.set_comm_seconds(op, "mpi", axis, total.seconds);
+    }
+  };
+  report_group("tp", groups_.tp);
+  report_group("dp", groups_.dp);
+  report_group("pp", groups_.pp);
+  report_group("pp_forward", groups_.pp_forward);
+  report_group("pp_backward", groups_.pp_backward);
+  report_group("tied", groups_.tied);
 }
 
 void TrainingRun::validate(StepRecord& record) {
@@ -217,12 +236,12 @@ void TrainingRun::save(StepRecord& record, bool is_last) {
                       .run_id = run_id_,
                       .attempt = attempt_,
                       .writer = {.version = version(), .commit = commit()},
-                      .layout = {{"tp", 1}, {"dp", world_.size()}, {"pp", 1}, {"zero_stage", 0}},
+                      .layout = layout_json(settings_.layout),
                       .state = state_json(settings_, progress_),
-                      .slices = owned_slices(tensors_.slices(), world_.rank(), world_.size())});
+                      .slices = chosen(tensors_.slices(), written_)});
     metrics_.record_checkpoint("success");
     metrics_.set_newest_checkpoint(
-        saved_bytes(tensors_),
+        saved_bytes(settings_.config),
         std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
     if (is_leader()) remove_old_checkpoints();
   } catch (const Error& error) {

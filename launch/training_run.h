@@ -9,6 +9,7 @@
 
 #include "checkpoint/tensor_slice.h"
 #include "data/batch_loader.h"
+#include "launch/checkpoint_slices.h"
 #include "launch/host_slices.h"
 #include "launch/profile_table.h"
 #include "launch/progress_line.h"
@@ -47,6 +48,7 @@ class TrainingRun {
   void validate(StepRecord& record);
   void save(StepRecord& record, bool is_last);
   void report(const StepRecord& record, const model::StepResult& result);
+  void report_messages();
   void add_to_profile(const StepRecord& record);
   void print_profile() const;
   bool is_leader() const { return world_.rank() == 0; }
@@ -61,7 +63,9 @@ class TrainingRun {
   runtime::Memory memory_;
   runtime::Stream stream_;
   std::unique_ptr<model::Trainer> trainer_;
-  HostSlices tensors_;  ///< of the trainer, all that is saved
+  RankSlices held_;              ///< of the trainer, parameters and moments
+  HostSlices tensors_;           ///< the same in host memory: all that is loaded
+  std::vector<size_t> written_;  ///< of those, what this rank saves
   std::optional<data::ValidationLoader> validation_;
   Progress progress_;
   std::string run_id_;

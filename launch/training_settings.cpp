@@ -21,41 +21,13 @@ std::string number(int64_t value) {
   throw Error(ErrorKind::usage, message);
 }
 
-int64_t resolve_microbatch(const TrainOptions& options, int64_t ranks) {
-  const int64_t G = options.global_batch_size;
-  if (G % ranks != 0) {
-    usage("--global-batch-size " + number(G) + " does not divide by " + number(ranks) +
-          " ranks; the nearest that does is " + number((G + ranks - 1) / ranks * ranks));
-  }
-  if (options.microbatch_size == 0) return G / ranks;
-  if (G / ranks % options.microbatch_size != 0) {
-    usage("--microbatch-size " + number(options.microbatch_size) + " does not divide the " + number(G / ranks) +
-          " sequences of a rank (--global-batch-size " + number(G) + ", " + number(ranks) + " ranks)");
-  }
-  return options.microbatch_size;
-}
-
 int64_t resolve_sequence_length(const TrainOptions& options, const model::ModelConfig& model) {
   if (options.sequence_length == 0) return model.positions;
   if (options.sequence_length > model.positions) {
     usage("--sequence-length " + number(options.sequence_length) + " exceeds the model's " + number(model.positions) +
-          " positions");
+          " positions: that is the most");
   }
   return options.sequence_length;
-}
-
-/// Options by name that a resume may not change.
-json::object identity_json(const TrainingSettings& settings) {
-  const TrainOptions& options = settings.options;
-  return {{"model", to_json(settings.config)},
-          {"data", settings.data_digest},
-          {"tokenizer", settings.tokenizer},
-          {"sequence-length", settings.sequence_length},
-          {"seed", options.seed},
-          {"precision", options.precision},
-          {"adam-beta1", options.adam_beta1},
-          {"adam-beta2", options.adam_beta2},
-          {"adam-epsilon", options.adam_epsilon}};
 }
 
 /// Options by name that a resume may change, said and recorded when it does.
@@ -106,11 +78,15 @@ TrainingSettings resolve_settings(const TrainOptions& options, const model::Mode
     usage("--data has " + number(data.tokens()) + " training tokens, fewer than one sequence of --sequence-length " +
           number(settings.sequence_length) + " and its last target");
   }
-  settings.microbatch_size = resolve_microbatch(options, ranks);
+  settings.layout = resolve_layout(options, settings.config, settings.sequence_length, ranks);
   settings.last_step = options.stop_at_step == 0 ? options.steps : options.stop_at_step;
   settings.execution = {.storage = precision_of(options.precision, "--precision"),
                         .recompute = recompute_of(options.recompute, "--recompute"),
-                        .device = choose_device(options.device, ranks)};
+                        .device = choose_device(options.device, ranks),
+                        .zero_stage = settings.layout.zero_stage,
+                        .schedule = settings.layout.schedule,
+                        .virtual_stages = settings.layout.virtual_stages,
+                        .cut_tokens = settings.sequence_length};
   if (settings.execution.device == runtime::Device::cuda && options.device == "cuda" && !options.calibration.empty()) {
     usage("--calibration " + options.calibration +
           " holds peaks of a processor, and this run computes on a GPU; leave it out, or use --device cpu");
@@ -123,6 +99,19 @@ TrainingSettings resolve_settings(const TrainOptions& options, const model::Mode
   settings.tokenizer = data.tokenizer_description();
   settings.data_digest = data.digest();
   return settings;
+}
+
+json::object identity_json(const TrainingSettings& settings) {
+  const TrainOptions& options = settings.options;
+  return {{"model", to_json(settings.config)},
+          {"data", settings.data_digest},
+          {"tokenizer", settings.tokenizer},
+          {"sequence-length", settings.sequence_length},
+          {"seed", options.seed},
+          {"precision", options.precision},
+          {"adam-beta1", options.adam_beta1},
+          {"adam-beta2", options.adam_beta2},
+          {"adam-epsilon", options.adam_epsilon}};
 }
 
 json::object state_json(const TrainingSettings& settings, const Progress& progress) {
@@ -151,7 +140,8 @@ SavedRun saved_run(const json::object& state, const std::string& source) {
           .precision = std::string(member(identity, "precision", source).as_string())};
 }
 
-std::vector<std::string> changes_since(const TrainingSettings& settings, const json::object& state) {
+std::vector<std::string> changes_since(const TrainingSettings& settings, const checkpoint::Manifest& saved) {
+  const json::object& state = saved.state;
   const std::string source = "--run " + settings.options.run;
   const json::object& saved_identity = member(state, "identity", source).as_object();
   for (const auto& [key, now] : identity_json(settings)) {
@@ -167,6 +157,9 @@ std::vector<std::string> changes_since(const TrainingSettings& settings, const j
     if (before == nullptr) continue;  // saved by a program that did not have the option yet
     if (*before != now) changes.push_back("--" + std::string(key) + " " + json_line(*before) + " -> " + json_line(now));
   }
+  const std::string layout_before = layout_text(saved.layout);
+  const std::string layout_now = layout_text(layout_json(settings.layout));
+  if (layout_before != layout_now) changes.push_back("layout " + layout_before + " -> " + layout_now);
   return changes;
 }
 

@@ -8,9 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/manifest.h"
 #include "data/token_dataset.h"
+#include "launch/layout.h"
 #include "launch/options.h"
 #include "model/config.h"
+#include "model/execution.h"
 #include "model/learning_rate.h"
 #include "model/train_step.h"
 #include "runtime/calibration.h"
@@ -20,16 +23,19 @@ namespace trireme::launch {
 struct TrainingSettings {
   TrainOptions options;
   model::ModelConfig config;
-  model::Execution execution;  ///< of --precision and --recompute
+  model::Execution execution;  ///< of --precision, --recompute, --device and the layout
+  Layout layout;
   model::LearningRate learning_rate;
   int64_t sequence_length = 0;    ///< T
-  int64_t microbatch_size = 0;    ///< B, sequences
   int64_t last_step = 0;          ///< where this attempt stops: --stop-at-step or --steps
   boost::json::object tokenizer;  ///< description
   std::string data_digest;
   std::optional<runtime::Calibration> calibration;  ///< of --calibration
 
   int64_t tokens_per_step() const { return options.global_batch_size * sequence_length; }
+  model::StepShape step_shape() const {
+    return {.B = layout.microbatch_size, .T = sequence_length, .microbatches = layout.microbatches};
+  }
   model::UpdateOptions update(int64_t step, int64_t update_number) const;
 };
 
@@ -45,6 +51,9 @@ struct Progress {
   int64_t skipped_steps = 0;  ///< steps whose loss or gradient was not finite
 };
 
+/// Options and data by name that a resume may not change, the same on all ranks: "seed", "data", ...
+boost::json::object identity_json(const TrainingSettings& settings);
+
 /// The state of a checkpoint.
 boost::json::object state_json(const TrainingSettings& settings, const Progress& progress);
 Progress progress_from(const boost::json::object& state, const std::string& source);
@@ -59,7 +68,8 @@ struct SavedRun {
 SavedRun saved_run(const boost::json::object& state, const std::string& source);
 
 /// Throws Error(usage) naming the option and both values when the state belongs to another model, data set, sequence
-/// length, seed or optimizer; returns a line for each allowed choice that changed ("--steps 100 -> 200").
-std::vector<std::string> changes_since(const TrainingSettings& settings, const boost::json::object& state);
+/// length, seed or optimizer; returns a line for each allowed choice that changed ("--steps 100 -> 200"), the layout
+/// among them.
+std::vector<std::string> changes_since(const TrainingSettings& settings, const checkpoint::Manifest& saved);
 
 }  // namespace trireme::launch

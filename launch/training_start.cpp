@@ -5,7 +5,6 @@
 #include "checkpoint/load.h"
 #include "checkpoint/retention.h"
 #include "checkpoint/step_directory.h"
-#include "launch/checkpoint_slices.h"
 #include "launch/option_tables.h"
 #include "launch/training_run.h"
 #include "runtime/error.h"
@@ -33,8 +32,10 @@ json::object config_json(TrainingSettings settings, int ranks, const json::array
           {"model", to_json(settings.config)},
           {"resolved",
            {{"ranks", ranks},
+            {"layout", layout_json(settings.layout)},
             {"device", runtime::name(settings.execution.device)},
-            {"microbatch_size", settings.microbatch_size},
+            {"microbatch_size", settings.layout.microbatch_size},
+            {"microbatches", settings.layout.microbatches},
             {"sequence_length", settings.sequence_length},
             {"tokenizer", settings.tokenizer},
             {"data_digest", settings.data_digest}}},
@@ -53,7 +54,7 @@ void check_run_identity(runtime::Files& files, const std::string& checkpoints, c
     } catch (const Error&) {
       continue;  // load_newest says what is wrong with it
     }
-    changes_since(settings, manifest.state);
+    changes_since(settings, manifest);
     return;
   }
 }
@@ -93,6 +94,7 @@ bool TrainingRun::start_or_resume() {
   if (!resume()) {
     run_id_ = agree_on_run_id(world_);
     model::initialize(stream_, static_cast<uint64_t>(settings_.options.seed), trainer_->units);
+    trainer_->shards.parameters_changed();
   }
   if (progress_.step >= settings_.last_step) {
     if (is_leader()) {
@@ -149,10 +151,11 @@ bool TrainingRun::resume() {
   if (!loaded) return false;
   tensors_.push();
   model::round_masters(stream_, trainer_->units);
+  trainer_->shards.parameters_changed();
   progress_ = progress_from(loaded->manifest.state, checkpoints);
   run_id_ = loaded->manifest.run_id;
   attempt_ = loaded->manifest.attempt + 1;
-  changes_ = changes_since(settings_, loaded->manifest.state);
+  changes_ = changes_since(settings_, loaded->manifest);
   if (is_leader()) runtime::log_info("resumed from step " + std::to_string(progress_.step) + " of " + checkpoints);
   return true;
 }

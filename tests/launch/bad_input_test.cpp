@@ -104,7 +104,7 @@ TEST(BadInput, SequenceLongerThanThePositions) {
   Workspace space;
   space.prepare();
   expect_refused(run_trireme(space.train_words("run", {"--steps", "2", "--sequence-length", "33"})), 2,
-                 "exceeds the model's 32 positions");
+                 "exceeds the model's 32 positions: that is the most");
 }
 
 TEST(BadInput, RunOfAnotherConfigurationIsRefusedAndUntouched) {
@@ -145,7 +145,9 @@ TEST(BadInput, PlanAboveTheMachinesMemory) {
     EXPECT_EQ(result.exit_code, 2);
     EXPECT_NE(result.error.find(advice), std::string::npos) << result.error;
   };
-  expect_advice({"--steps", "2"}, "parameters and optimizer alone need 9.9 TB a rank: choose a smaller --model");
+  expect_advice({"--steps", "2"},
+                "parameters and optimizer alone need 9.9 TB a rank: choose more of --tensor-parallel or "
+                "--pipeline-parallel, or a smaller --model");
   space.write("model.json", R"({"model_type": "gpt2", "n_layer": 8191, "n_head": 1, "n_embd": 16, "n_positions": 32,
                                 "vocab_size": 257})");
   expect_advice({"--steps", "2", "--global-batch-size", "65536"},

@@ -18,6 +18,9 @@ TEST(ExecutionWords, MeanWhatTheySay) {
   EXPECT_EQ(recompute_of("none", ""), Recompute::none);
   EXPECT_EQ(recompute_of("selective", ""), Recompute::selective);
   EXPECT_EQ(recompute_of("full", ""), Recompute::full);
+  for (const std::string& word : schedule_words()) {
+    EXPECT_EQ(parallel::name(schedule_of(word, "")), word) << "checkpoints keep the name";
+  }
 }
 
 TEST(ExecutionWords, UnknownOnesAreRefusedByNameAndSource) {

@@ -56,6 +56,11 @@ TEST(TrainOptions, DefaultsAreThoseOfTheDesign) {
   EXPECT_EQ(options.precision, "fp32");
   EXPECT_EQ(options.recompute, "none");
   EXPECT_FALSE(options.profile);
+  EXPECT_EQ(options.tensor_parallel, 1);
+  EXPECT_EQ(options.pipeline_parallel, 1);
+  EXPECT_EQ(options.pipeline_schedule, "1f1b");
+  EXPECT_EQ(options.virtual_stages, 1);
+  EXPECT_EQ(options.zero_stage, std::nullopt);
 }
 
 TEST(TrainOptions, DefaultsAreValidForOneStep) {
@@ -75,7 +80,16 @@ TEST(TrainOptions, ContradictionsNameBothSides) {
   EXPECT_EQ(train_error({"--warmup-steps", "100"}),
             "--warmup-steps 100 leaves nothing of --steps 100: it must be less");
   EXPECT_EQ(train_error({"--warmup-steps", "99"}), "");
-  EXPECT_EQ(train_error({"--microbatch-size", "3"}), "--microbatch-size 3 does not divide --global-batch-size 8");
+  EXPECT_EQ(train_error({"--pipeline-schedule", "zb-h1"}),
+            "--pipeline-schedule zb-h1 needs a pipeline, and --pipeline-parallel 1 has one stage: use 2 or more, or "
+            "leave it out");
+  EXPECT_EQ(train_error({"--virtual-stages", "2"}),
+            "--virtual-stages 2 needs stages to interleave, and --pipeline-parallel 1 has one: use 2 or more, or leave "
+            "it out");
+  EXPECT_EQ(train_error({"--virtual-stages", "2", "--pipeline-parallel", "2", "--pipeline-schedule", "zb-h1"}),
+            "--virtual-stages 2 does not go with --pipeline-schedule zb-h1, which has one chunk a stage: use 1f1b, or "
+            "leave it out");
+  EXPECT_EQ(train_error({"--virtual-stages", "2", "--pipeline-parallel", "2"}), "");
   EXPECT_EQ(train_error({"--min-learning-rate", "0.001"}), "--min-learning-rate 0.001 is above --learning-rate 0.0006");
 }
 
@@ -95,6 +109,9 @@ TEST(TrainOptions, RangesAreChecked) {
   EXPECT_EQ(train_error({"--device", "tpu"}), "--device: 'tpu' is not one of auto, cpu, cuda");
   EXPECT_EQ(train_error({"--precision", "fp16"}), "--precision: 'fp16' is not one of fp32, bf16");
   EXPECT_EQ(train_error({"--recompute", "some"}), "--recompute: 'some' is not one of none, selective, full");
+  EXPECT_EQ(train_error({"--tensor-parallel", "0"}), "--tensor-parallel: '0' is out of range, 1 to 1048576");
+  EXPECT_EQ(train_error({"--zero-stage", "4"}), "--zero-stage: '4' is out of range, 0 to 3");
+  EXPECT_EQ(train_error({"--pipeline-schedule", "zb"}), "--pipeline-schedule: 'zb' is not one of 1f1b, zb-h1, gpipe");
   EXPECT_EQ(train_error({"--calibration", ""}), "--calibration: '' is not a path");
 }
 

@@ -61,7 +61,7 @@ std::set<std::string> ops_of_a_step() {
   config.positions = 64;
   config.vocabulary_size = 257;
   runtime::Stream stream(runtime::Device::dry);
-  runtime::Memory memory = runtime::Memory::dry(1);
+  runtime::Memory memory = runtime::Memory::dry();
   parallel::MeshGroups groups = parallel::dry_groups({.dp = 1});
   const auto trainer = model::make_trainer(config, model::Purpose::training, {}, stream, memory, groups);
   stream.clear_costs();

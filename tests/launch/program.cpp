@@ -96,6 +96,18 @@ bool reap(pid_t child, int& status, Clock::time_point deadline) {
   return true;
 }
 
+const std::vector<std::string> kLauncher{"mpirun", "--oversubscribe", "--bind-to", "none"};
+
+/// A container's user is often root; ob1 and vader spare the search for network hardware (0.2 s a start).
+ProgramSettings with_mpi(ProgramSettings settings) {
+  settings.environment.insert({{"OMPI_ALLOW_RUN_AS_ROOT", "1"},
+                               {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
+                               {"OMPI_MCA_pml", "ob1"},
+                               {"OMPI_MCA_btl", "self,vader"},
+                               {"OMP_NUM_THREADS", "1"}});
+  return settings;
+}
+
 }  // namespace
 
 ProgramResult run_command(const std::vector<std::string>& words, const ProgramSettings& settings) {
@@ -133,17 +145,21 @@ ProgramResult run_trireme(const std::vector<std::string>& words, const ProgramSe
 }
 
 ProgramResult run_trireme_ranks(int ranks, const std::vector<std::string>& words, const ProgramSettings& settings) {
-  std::vector<std::string> all{"mpirun", "--oversubscribe", "--bind-to", "none", "-n", std::to_string(ranks)};
-  all.push_back(TRIREME_PROGRAM);
+  std::vector<std::string> all = kLauncher;
+  all.insert(all.end(), {"-n", std::to_string(ranks), TRIREME_PROGRAM});
   all.insert(all.end(), words.begin(), words.end());
-  ProgramSettings with_mpi = settings;
-  // A container's user is often root; ob1 and vader spare the search for network hardware (0.2 s a start).
-  with_mpi.environment.insert({{"OMPI_ALLOW_RUN_AS_ROOT", "1"},
-                               {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
-                               {"OMPI_MCA_pml", "ob1"},
-                               {"OMPI_MCA_btl", "self,vader"},
-                               {"OMP_NUM_THREADS", "1"}});
-  return run_command(all, with_mpi);
+  return run_command(all, with_mpi(settings));
+}
+
+ProgramResult run_trireme_different_ranks(const std::vector<std::vector<std::string>>& words_of_ranks,
+                                          const ProgramSettings& settings) {
+  std::vector<std::string> all = kLauncher;
+  for (const std::vector<std::string>& words : words_of_ranks) {
+    if (all.size() > kLauncher.size()) all.emplace_back(":");
+    all.insert(all.end(), {"-n", "1", TRIREME_PROGRAM});
+    all.insert(all.end(), words.begin(), words.end());
+  }
+  return run_command(all, with_mpi(settings));
 }
 
 }  // namespace trireme::tests

@@ -27,6 +27,10 @@ ProgramResult run_trireme(const std::vector<std::string>& words, const ProgramSe
 /// mpirun -n RANKS trireme WORDS..., on this machine, cores shared; OMP_NUM_THREADS is 1 unless the settings say more.
 ProgramResult run_trireme_ranks(int ranks, const std::vector<std::string>& words, const ProgramSettings& settings = {});
 
+/// mpirun trireme WORDS... : trireme WORDS..., rank by rank with words of its own.
+ProgramResult run_trireme_different_ranks(const std::vector<std::vector<std::string>>& words_of_ranks,
+                                          const ProgramSettings& settings = {});
+
 /// Any command; the first word is looked up in PATH.
 ProgramResult run_command(const std::vector<std::string>& words, const ProgramSettings& settings = {});
 

@@ -1,0 +1,34 @@
+// The memory that a run will take: what every rank has planned, what of it falls on one machine, and whether there is
+// so much. A process that takes more than there is would be killed without a word.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "launch/training_settings.h"
+#include "runtime/communicator.h"
+#include "runtime/memory.h"
+
+namespace trireme::launch {
+
+struct RankPlan {
+  std::string host;
+  int64_t persistent_bytes = 0;
+  int64_t slot_bytes = 0;
+  int64_t scratch_bytes = 0;
+
+  int64_t total_bytes() const { return persistent_bytes + slot_bytes + scratch_bytes; }
+};
+
+/// Of all ranks, in order. Collective.
+std::vector<RankPlan> gather_plans(runtime::Communicator& world, const runtime::MemoryPlan& plan);
+
+/// That of the rank that needs most.
+const RankPlan& largest(const std::vector<RankPlan>& plans);
+
+/// Throws Error(usage) with both numbers and what would need less when the plans of this rank's machine exceed its free
+/// memory, on a GPU or on the host, and when there is no room for the twin of a GPU's checkpoint.
+void check_memory(const TrainingSettings& settings, const std::vector<RankPlan>& plans, int rank);
+
+}  // namespace trireme::launch
