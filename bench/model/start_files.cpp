@@ -42,7 +42,7 @@ void write_weights(runtime::Stream& stream, const std::vector<Unit>& units, cons
   OutputFile names(directory, "weights.txt");
   for (const Unit& unit : units) {
     for (size_t i = 0; i < unit.layout.parameters.size(); ++i) {
-      const runtime::View part = unit.part(unit.masters, i);
+      const runtime::View part = unit.part(unit.memory.masters, i);
       std::vector<float> host(static_cast<size_t>(part.elements()));
       runtime::copy_to_host(stream, part, std::as_writable_bytes(std::span(host)));
       values.write(std::span<const float>(host));

@@ -11,14 +11,14 @@
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <optional>
-#include <random>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "bench/model/bench_options.h"
+#include "bench/model/random_batch.h"
 #include "bench/model/start_files.h"
 #include "model/train_step.h"
 #include "runtime/cuda_device.h"
@@ -36,66 +36,22 @@ namespace {
 using runtime::Error;
 using runtime::ErrorKind;
 
-using Options = std::map<std::string, std::string>;
-
-Options parse(int argc, char** argv) {
-  Options options = {{"--model", "gpt2-124m"},
-                     {"--batch", "4"},
-                     {"--sequence-length", "256"},
-                     {"--precision", "fp32"},
-                     {"--recompute", "none"},
-                     {"--warmup", "1"},
-                     {"--steps", "10"},
-                     {"--learning-rate", "6e-4"},
-                     {"--device", "cpu"},
-                     {"--json", ""},
-                     {"--export", ""}};
-  for (int i = 1; i < argc; i += 2) {
-    const auto found = options.find(argv[i]);
-    if (found == options.end() || i + 1 == argc) {
-      throw Error(ErrorKind::usage, "step_bench: " + std::string(argv[i]) + " is not an option with a value");
-    }
-    found->second = argv[i + 1];
-  }
-  return options;
+BenchOptions parse(int argc, char** argv) {
+  return {"step_bench",
+          {{"--model", "gpt2-124m"},
+           {"--batch", "4"},
+           {"--sequence-length", "256"},
+           {"--precision", "fp32"},
+           {"--recompute", "none"},
+           {"--warmup", "1"},
+           {"--steps", "10"},
+           {"--learning-rate", "6e-4"},
+           {"--device", "cpu"},
+           {"--json", ""},
+           {"--export", ""}},
+          argc,
+          argv};
 }
-
-int64_t number(const Options& options, const std::string& name, int64_t least = 1) {
-  const std::string& text = options.at(name);
-  const int64_t value = text.find_first_not_of("0123456789") == std::string::npos ? std::atoll(text.c_str()) : -1;
-  if (value < least) {
-    throw Error(ErrorKind::usage,
-                "step_bench: " + name + " is " + text + ", expected " + std::to_string(least) + " or more");
-  }
-  return value;
-}
-
-template <typename Value>
-Value choice(const Options& options, const std::string& name, const std::map<std::string, Value>& choices) {
-  const auto found = choices.find(options.at(name));
-  if (found != choices.end()) return found->second;
-  std::string known;
-  for (const auto& [word, value] : choices) known += " " + word;
-  throw Error(ErrorKind::usage, "step_bench: " + name + " is one of" + known + ", not " + options.at(name));
-}
-
-/// One batch for all steps: what is computed does not depend on it.
-struct RandomBatch {
-  std::vector<int32_t> tokens;
-  std::vector<int32_t> targets;
-  std::vector<int64_t> samples;
-  HostMicrobatch view;
-
-  RandomBatch(int64_t B, int64_t T, int64_t V)
-      : tokens(static_cast<size_t>(B * T)), targets(tokens.size()), samples(static_cast<size_t>(B)) {
-    std::mt19937_64 engine(1);
-    std::uniform_int_distribution<int32_t> token(0, static_cast<int32_t>(V - 1));
-    for (int32_t& value : tokens) value = token(engine);
-    for (int32_t& value : targets) value = token(engine);
-    for (size_t b = 0; b < samples.size(); ++b) samples[b] = static_cast<int64_t>(b);
-    view = {.B = B, .T = T, .tokens = tokens.data(), .targets = targets.data(), .samples = samples.data()};
-  }
-};
 
 struct Spread {
   double low;
@@ -175,17 +131,17 @@ void print_results(const ModelConfig& config, const HostMicrobatch& batch, const
 }
 
 /// One object: what print_results says, for a program.
-void write_json(const Options& options, const ModelConfig& config, const Measured& measured,
+void write_json(const BenchOptions& options, const ModelConfig& config, const Measured& measured,
                 const std::vector<Ceiling>& ceilings) {
-  const std::string& path = options.at("--json");
+  const std::string& path = options.text("--json");
   if (path.empty()) return;
   const Spread seconds = spread(measured.step_seconds);
-  const int64_t T = number(options, "--sequence-length");
-  const double tokens_per_second = static_cast<double>(number(options, "--batch") * T) / seconds.median;
+  const int64_t T = options.number("--sequence-length");
+  const double tokens_per_second = static_cast<double>(options.number("--batch") * T) / seconds.median;
   std::ofstream file(path);
-  file << "{\"model\": \"" << options.at("--model") << "\", \"batch\": " << options.at("--batch")
-       << ", \"sequence_length\": " << T << ", \"precision\": \"" << options.at("--precision") << "\", \"device\": \""
-       << options.at("--device") << "\",\n \"step_seconds\": " << seconds.median
+  file << "{\"model\": \"" << options.text("--model") << "\", \"batch\": " << options.text("--batch")
+       << ", \"sequence_length\": " << T << ", \"precision\": \"" << options.text("--precision") << "\", \"device\": \""
+       << options.text("--device") << "\",\n \"step_seconds\": " << seconds.median
        << ", \"step_seconds_low\": " << seconds.low << ", \"step_seconds_high\": " << seconds.high
        << ", \"tokens_per_second\": " << tokens_per_second << ", \"flops_per_token\": " << flops_per_token(config, T)
        << ", \"mfu\": {";
@@ -197,36 +153,35 @@ void write_json(const Options& options, const ModelConfig& config, const Measure
   if (!file.flush()) throw Error(ErrorKind::io, "step_bench: cannot write " + path);
 }
 
-void bench(const Options& options) {
-  ModelConfig config = preset(options.at("--model"));
+void bench(const BenchOptions& options) {
+  ModelConfig config = preset(options.text("--model"));
   if (config.vocabulary_size == 0) config.vocabulary_size = 256;  // bytes
-  const int64_t B = number(options, "--batch");
-  const int64_t T = number(options, "--sequence-length");
-  const StepCount steps{.warmup = number(options, "--warmup", 0), .measured = number(options, "--steps")};
-  const UpdateOptions update{.learning_rate = std::atof(options.at("--learning-rate").c_str())};
+  const int64_t B = options.number("--batch");
+  const int64_t T = options.number("--sequence-length");
+  const StepCount steps{.warmup = options.number("--warmup", 0), .measured = options.number("--steps")};
+  const UpdateOptions update{.learning_rate = std::atof(options.text("--learning-rate").c_str())};
   const Execution execution{
-      .storage = choice<runtime::DType>(options, "--precision",
-                                        {{"fp32", runtime::DType::fp32}, {"bf16", runtime::DType::bf16}}),
-      .recompute = choice<Recompute>(
-          options, "--recompute",
-          {{"none", Recompute::none}, {"selective", Recompute::selective}, {"full", Recompute::full}}),
-      .device = choice<runtime::Device>(options, "--device",
-                                        {{"cpu", runtime::Device::cpu}, {"cuda", runtime::Device::cuda}})};
+      .storage = options.choice<runtime::DType>("--precision",
+                                                {{"fp32", runtime::DType::fp32}, {"bf16", runtime::DType::bf16}}),
+      .recompute = options.choice<Recompute>(
+          "--recompute", {{"none", Recompute::none}, {"selective", Recompute::selective}, {"full", Recompute::full}}),
+      .device = options.choice<runtime::Device>("--device",
+                                                {{"cpu", runtime::Device::cpu}, {"cuda", runtime::Device::cuda}})};
   if (T > config.positions) {
     throw Error(ErrorKind::usage, "step_bench: --sequence-length is " + std::to_string(T) + ", the model has " +
                                       std::to_string(config.positions) + " positions");
   }
 
-  const runtime::MemoryPlan plan = plan_training(config, execution, B, T, {}, 1);
-  std::printf("%s, %ld x %ld tokens, %s, recompute %s, %s, %ld steps after %ld\n", options.at("--model").c_str(), B, T,
-              options.at("--precision").c_str(), options.at("--recompute").c_str(),
+  const runtime::MemoryPlan plan = plan_training(config, execution, {}, {.B = B, .T = T}, {});
+  std::printf("%s, %ld x %ld tokens, %s, recompute %s, %s, %ld steps after %ld\n", options.text("--model").c_str(), B,
+              T, options.text("--precision").c_str(), options.text("--recompute").c_str(),
               execution.device == runtime::Device::cpu
                   ? (std::to_string(runtime::compute_threads()) + " threads").c_str()
                   : runtime::cuda_description().c_str(),
               steps.measured, steps.warmup);
   const auto giga = [](int64_t bytes) { return static_cast<double>(bytes) / 1e9; };
   std::printf("planned    %8.3f GB (persistent %.3f, slot %.3f, scratch %.3f)\n", giga(plan.total_bytes()),
-              giga(plan.persistent_bytes), giga(plan.slots * plan.slot_bytes), giga(plan.scratch_bytes));
+              giga(plan.persistent_bytes), giga(plan.slot_bytes()), giga(plan.scratch_bytes));
   runtime::Stream stream(execution.device);
   const std::optional<int64_t> available_bytes = runtime::available_memory_bytes(execution.device);
   if (available_bytes && plan.total_bytes() > *available_bytes) {
@@ -243,8 +198,8 @@ void bench(const Options& options) {
   parallel::MeshGroups groups = parallel::make_groups({}, *alone);
   const auto trainer = make_trainer(config, Purpose::training, execution, stream, memory, groups);
   initialize(stream, 1, trainer->units);
-  const RandomBatch batch(B, T, config.vocabulary_size);
-  const std::string& directory = options.at("--export");
+  const RandomBatch batch(1, B, T, config.vocabulary_size);
+  const std::string& directory = options.text("--export");
   if (!directory.empty()) {
     runtime::real_files().make_directory(directory);
     write_weights(stream, trainer->units, directory);
@@ -254,7 +209,8 @@ void bench(const Options& options) {
   print_results(config, batch.view, measured, ceilings);
   write_json(options, config, measured, ceilings);
   if (directory.empty()) return;
-  write_record(config, {options.at("--model"), options.at("--precision"), B, T, update, measured.losses}, directory);
+  write_record(config, {options.text("--model"), options.text("--precision"), B, T, update, measured.losses},
+               directory);
 }
 
 }  // namespace
