@@ -195,36 +195,52 @@ std::vector<ParameterPlace> parameter_places(const ModelConfig& config) {
   return places;
 }
 
+LayoutRank::LayoutRank(Communicator& world, const LayoutTraining& training)
+    : world_(world),
+      training_(training),
+      plan_(model::plan_training(training.config, execution_of(training), training.layout.mesh,
+                                 shape_of(training.layout), kOptions, world.rank())),
+      small_(training.config, plan_, parallel::make_groups(training.layout.mesh, world), model::Purpose::training,
+             execution_of(training)) {}
+
+model::StepResult LayoutRank::step(int64_t index) {
+  const SmallBatch batch = batch_of_step(training_, index);
+  model::UpdateOptions update = kOptions;
+  update.update = index + 1;
+  const model::StepResult result =
+      model::train_step(*small_.trainer, share(batch, training_.layout, small_.groups.at.dp), update);
+  EXPECT_TRUE(result.updated);
+  return result;
+}
+
+double LayoutRank::validate(int64_t index) {
+  model::reset_loss(*small_.trainer);
+  const SmallBatch batch = batch_of_step(training_, index);
+  for (const model::HostMicrobatch& microbatch : share(batch, training_.layout, small_.groups.at.dp)) {
+    model::add_loss(*small_.trainer, microbatch);
+  }
+  return model::mean_loss(*small_.trainer).loss;
+}
+
+std::vector<double> LayoutRank::all(runtime::View parallel::UnitMemory::*range) {
+  return gather(world_, small_, parameter_places(training_.config), range);
+}
+
 LayoutRun train_in_layout(Communicator& world, const LayoutTraining& training) {
-  const LayoutCase& layout = training.layout;
-  const Execution execution = execution_of(training);
-  const runtime::MemoryPlan plan =
-      model::plan_training(training.config, execution, layout.mesh, shape_of(layout), kOptions, world.rank());
-  SmallModel small(training.config, plan, parallel::make_groups(layout.mesh, world), model::Purpose::training,
-                   execution);
-  const std::vector<ParameterPlace> places = parameter_places(training.config);
+  LayoutRank rank(world, training);
   LayoutRun run;
   for (int64_t step = 0; step < training.steps; ++step) {
-    const SmallBatch batch = batch_of_step(training, step);
-    model::UpdateOptions update = kOptions;
-    update.update = step + 1;
-    const model::StepResult result =
-        model::train_step(*small.trainer, share(batch, layout, small.groups.at.dp), update);
-    EXPECT_TRUE(result.updated);
+    const model::StepResult result = rank.step(step);
     run.losses.push_back(result.loss);
     run.norms.push_back(result.grad_norm);
     if (step > 0) continue;
-    EXPECT_EQ(totals_of(small.groups), planned_messages(training, world.rank())) << "messages of rank " << world.rank();
-    run.gradients = gather(world, small, places, &parallel::UnitMemory::exp_avg);
+    EXPECT_EQ(totals_of(rank.small().groups), planned_messages(training, world.rank()))
+        << "messages of rank " << world.rank();
+    run.gradients = rank.all(&parallel::UnitMemory::exp_avg);
   }
-  run.parameters = gather(world, small, places, &parallel::UnitMemory::masters);
-  model::reset_loss(*small.trainer);
-  const SmallBatch batch = batch_of_step(training, training.steps);
-  for (const model::HostMicrobatch& microbatch : share(batch, layout, small.groups.at.dp)) {
-    model::add_loss(*small.trainer, microbatch);
-  }
-  run.validation_loss = model::mean_loss(*small.trainer).loss;
-  EXPECT_EQ(small.memory.used(), plan) << "memory of rank " << world.rank();
+  run.parameters = rank.all(&parallel::UnitMemory::masters);
+  run.validation_loss = rank.validate(training.steps);
+  EXPECT_EQ(rank.small().memory.used(), rank.plan()) << "memory of rank " << world.rank();
   return run;
 }
 

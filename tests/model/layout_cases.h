@@ -51,6 +51,26 @@ struct LayoutTraining {
   runtime::MessageOptions messages{};  ///< those of the world
 };
 
+/// One rank of a training.
+class LayoutRank {
+ public:
+  LayoutRank(runtime::Communicator& world, const LayoutTraining& training);
+
+  /// The step of this number: batch and update are those of every layout.
+  model::StepResult step(int64_t index);
+  double validate(int64_t index);
+  /// A range of all parameters, everybody's; checks that replicas are equal to the bit. Collective.
+  std::vector<double> all(runtime::View parallel::UnitMemory::*range);
+  SmallModel& small() { return small_; }
+  const runtime::MemoryPlan& plan() const { return plan_; }
+
+ private:
+  runtime::Communicator& world_;
+  LayoutTraining training_;
+  runtime::MemoryPlan plan_;
+  SmallModel small_;
+};
+
 /// Trains on the ranks of `world`, of which there are as many as the mesh has. Checks on the way that planned memory is
 /// used memory, that dry messages are real messages, and that replicas are equal to the bit. Collective.
 LayoutRun train_in_layout(runtime::Communicator& world, const LayoutTraining& training);
