@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# layouts.sh memory|speed [ROUNDS]: what layouts of ranks need and how fast they are, as Markdown on standard output. TRIREME_BUILD
+# layouts.sh memory|speed|bars [ROUNDS]: what layouts of ranks need and how fast they are, as Markdown on standard output. TRIREME_BUILD
 # says where the build is (build/cpu-release), LAYOUTS_MODEL the preset (gpt2-124m), LAYOUTS_LONG its longest sequence (1024).
 #   memory  bytes of each kind on each rank, planned by dry runs of up to 8 ranks and held against arithmetic; then runs
 #           of two ranks, planned bytes against resident ones. Two minutes, most of them the runs.
 #   speed   tokens/s of one rank on one core and of two ranks on a core each, fp32, layout after layout in each of ROUNDS
 #           (5) rounds, since what a shared machine does changes from minute to minute; ratios are those of one round. 25
 #           minutes on 2 cores with nothing else running. Each run times one step: memory is touched before it.
+#   bars    those of `speed` that are held against a bar: 11 minutes.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 program=${TRIREME_BUILD:-build/cpu-release}/bin/layout_bench
@@ -13,7 +14,7 @@ model=${LAYOUTS_MODEL:-gpt2-124m}
 long=${LAYOUTS_LONG:-1024}
 mode=${1:-}
 rounds=${2:-5}
-case $mode in memory | speed) ;; *) echo "layouts.sh: say what to do: layouts.sh memory|speed [ROUNDS]" >&2 && exit 2 ;; esac
+case $mode in memory | speed | bars) ;; *) echo "layouts.sh: say what to do: layouts.sh memory|speed|bars [ROUNDS]" >&2 && exit 2 ;; esac
 [ -x "$program" ] || { echo "layouts.sh: no $program: cmake --preset cpu-release && cmake --build --preset cpu-release" >&2 && exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -107,6 +108,19 @@ speed() {
   done
 }
 
+bars() {
+  local round
+  local large=(--microbatch-size 4 --sequence-length "$long" --steps 1 --warmup 0)
+  local many=(--microbatches 16 --microbatch-size 1 --sequence-length 256 --steps 1 --warmup 1)
+  for round in $(seq "$rounds"); do
+    alone "one rank, 4 x $long" "$round" "${large[@]}"
+    ranks 2 "dp 2, ZeRO 1, 4 x $long a rank" "$round" "${large[@]}"
+    alone "one rank, 16 of 1 x 256" "$round" "${many[@]}"
+    ranks 2 "pp 2, 1f1b, 16 of 1 x 256" "$round" "${many[@]}" --pipeline-parallel 2
+    ranks 2 "tp 2, 4 x $long" "$round" "${large[@]}" --tensor-parallel 2
+  done
+}
+
 $mode
 [ -z "${LAYOUTS_KEEP:-}" ] || cp "$results" "$LAYOUTS_KEEP"
-python3 bench/layouts_table.py "$mode" "$results"
+python3 bench/layouts_table.py "${mode/bars/speed}" "$results"
