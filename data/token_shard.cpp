@@ -112,7 +112,7 @@ void store_hash(const runtime::Hash128& hash, std::span<std::byte, 16> bytes) {
 TokenShard::TokenShard(runtime::Files& files, const std::string& path,
                        const std::optional<std::string>& tokenizer_digest)
     : path_(path), file_(files.open(path)) {
-  runtime::H5Reader reader(path);
+  runtime::H5Reader reader(files, path);
   check_format(reader, path);
   identity_ = {.vocabulary_size = integer(reader, path, "vocabulary_size"),
                .end_of_text = static_cast<int32_t>(integer(reader, path, "end_of_text")),

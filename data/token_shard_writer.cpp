@@ -79,7 +79,7 @@ void TokenShardWriter::write_shard(const std::string& path) {
   const int64_t id_bytes = runtime::size_bytes(dtype_);
   const int64_t block_tokens = kShardBlockBytes / id_bytes;
   const int64_t blocks = (content_.tokens + block_tokens - 1) / block_tokens;
-  runtime::H5Writer writer(path);
+  runtime::H5Writer writer(files_, path);
 
   const auto tokens = writer.create("/tokens", dtype_, std::vector<int64_t>{content_.tokens});
   std::vector<std::byte> block_hashes(static_cast<size_t>(blocks) * 16);

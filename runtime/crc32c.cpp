@@ -79,7 +79,32 @@ __attribute__((target("sse4.2"))) uint32_t by_instruction(const std::byte* bytes
   return by_table(bytes, count, static_cast<uint32_t>(rest));
 }
 
+// Polynomials modulo kPolynomial, with x^0 in the highest bit.
+constexpr uint32_t multiply(uint32_t a, uint32_t b) {
+  uint32_t product = 0;
+  for (uint32_t bit = uint32_t{1} << 31; bit != 0; bit >>= 1) {
+    if ((a & bit) != 0) product ^= b;
+    b = (b >> 1) ^ ((b & 1) != 0 ? kPolynomial : 0);
+  }
+  return product;
+}
+
+// x^(2^i)
+constexpr std::array<uint32_t, 64> kPowers = [] {
+  std::array<uint32_t, 64> powers{uint32_t{1} << 30};
+  for (size_t i = 1; i < powers.size(); ++i) powers[i] = multiply(powers[i - 1], powers[i - 1]);
+  return powers;
+}();
+
 }  // namespace
+
+uint32_t crc32c_combine(uint32_t first, uint32_t second, int64_t second_bytes) {
+  size_t power = 3;  // a byte is 8 bits
+  for (auto bytes = static_cast<uint64_t>(second_bytes); bytes != 0; bytes >>= 1, ++power) {
+    if ((bytes & 1) != 0) first = multiply(first, kPowers[power]);
+  }
+  return first ^ second;
+}
 
 uint32_t crc32c(std::span<const std::byte> bytes, uint32_t crc) {
   static const bool kHasInstruction = __builtin_cpu_supports("sse4.2");

@@ -17,6 +17,9 @@ uint32_t crc32c(std::span<const std::byte> bytes, uint32_t crc = 0);
 /// The same without the instruction: what crc32c does on machines that lack it.
 uint32_t crc32c_by_table(std::span<const std::byte> bytes, uint32_t crc = 0);
 
+/// The CRC-32C of two texts one after the other, from that of each and the length of the second. Costs a microsecond.
+uint32_t crc32c_combine(uint32_t first, uint32_t second, int64_t second_bytes);
+
 struct Hash128 {
   uint64_t low = 0;
   uint64_t high = 0;

@@ -51,15 +51,24 @@ class RealFile : public File {
     }
   }
 
-  void append(std::span<const std::byte> bytes) override {
+  void append(std::span<const std::byte> bytes) override { write_at(size_bytes(), bytes); }
+
+  void write_at(int64_t offset, std::span<const std::byte> bytes) override {
     size_t done = 0;
     while (done < bytes.size()) {
-      const ssize_t count = ::write(descriptor_, bytes.data() + done, bytes.size() - done);
+      const ssize_t count =
+          ::pwrite(descriptor_, bytes.data() + done, bytes.size() - done, offset + static_cast<int64_t>(done));
       if (count < 0 && errno == EINTR) continue;
       if (count < 0) throw io_error("write", path_, errno);
       done += static_cast<size_t>(count);
     }
   }
+
+  void resize(int64_t bytes) override {
+    if (::ftruncate(descriptor_, bytes) != 0) throw io_error("resize", path_, errno);
+  }
+
+  void start_sync() override { ::sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE); }
 
   void sync() override {
     if (::fsync(descriptor_) != 0) throw io_error("sync", path_, errno);
@@ -90,7 +99,7 @@ class RealFiles : public Files {
   std::unique_ptr<File> open(const std::string& path) override { return open_file("open", path, O_RDONLY); }
 
   std::unique_ptr<File> create(const std::string& path) override {
-    return open_file("create", path, O_RDWR | O_CREAT | O_EXCL | O_APPEND);
+    return open_file("create", path, O_RDWR | O_CREAT | O_EXCL);
   }
 
   bool exists(const std::string& path) override { return mode_of(path).has_value(); }
@@ -159,6 +168,13 @@ Files& real_files() {
   return files;
 }
 
+std::string parent_directory(const std::string& path) {
+  fs::path named(path);
+  if (!named.has_filename()) named = named.parent_path();  // "a/b/"
+  const std::string parent = named.parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
 std::string read_text(Files& files, const std::string& path) {
   const std::unique_ptr<File> file = files.open(path);
   std::string text(static_cast<size_t>(file->size_bytes()), '\0');
@@ -175,8 +191,7 @@ void write_text_atomically(Files& files, const std::string& path, std::string_vi
     file->sync();
   }
   files.rename(temporary, path);
-  const std::string parent = fs::path(path).parent_path().string();
-  files.sync_directory(parent.empty() ? "." : parent);
+  files.sync_directory(parent_directory(path));
 }
 
 }  // namespace trireme::runtime

@@ -1,6 +1,5 @@
-// Every disk access of `checkpoint` and `data` goes through this interface, so that a test can stand in for the disk;
-// but for the content of HDF5 files, which HDF5 opens and writes itself for now (a driver over this interface is a
-// later piece). Failures are Error(io) naming the path and the system's reason; a short write is a failure.
+// Every disk access of `checkpoint` and `data` goes through this interface, HDF5's own included (h5.h), so that a test
+// can stand in for the disk. Failures are Error(io) naming the path and the system's reason; a short write is one.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +19,15 @@ class File {
   virtual int64_t size_bytes() = 0;
   /// Reads exactly bytes.size() bytes at `offset`; a file that ends before is Error(data) naming both sizes.
   virtual void read_at(int64_t offset, std::span<std::byte> bytes) = 0;
-  /// Appends all bytes.
+  /// Writes all bytes at the end of the file.
   virtual void append(std::span<const std::byte> bytes) = 0;
+  /// Writes all bytes at `offset`; the file grows where it must, with zeros in a gap.
+  virtual void write_at(int64_t offset, std::span<const std::byte> bytes) = 0;
+  /// Cuts the file, or lengthens it with zeros.
+  virtual void resize(int64_t bytes) = 0;
+  /// Begins to bring to the disk what was written so far and does not wait for it, so that sync() has less to do. A
+  /// hint: it never fails.
+  virtual void start_sync() = 0;
   /// The content is durable when this returns. Never retry it after a failure: the content is lost.
   virtual void sync() = 0;
 };
@@ -53,6 +59,9 @@ class Files {
 
 /// The operating system's files.
 Files& real_files();
+
+/// The directory that holds `path`: "a" of "a/b" and of "a/b/", "." of "b".
+std::string parent_directory(const std::string& path);
 
 /// Whole small files. write_text_atomically goes through PATH.tmp, sync and rename, then syncs the directory.
 std::string read_text(Files& files, const std::string& path);

@@ -1,6 +1,8 @@
-// HDF5 (the serial library) for writing contiguous datasets whose byte offset in the file is known, and for reading
-// attributes and offsets. Every return is checked and becomes Error(io) or Error(data) with HDF5's own reason and the
-// path. Data is read by pread at the recorded offsets, never through HDF5. HDF5 is not called from two threads at once.
+// HDF5 (the serial library) for contiguous datasets whose byte offset in the file is known, and for attributes. HDF5
+// reaches the disk through `Files` (a virtual file driver of ours), so a test can stand in for it here too. Every
+// return is checked: a failure of Files comes out as the exception it was, anything else as Error(io) or Error(data)
+// with HDF5's own reason and the path. Data itself is written and read at the recorded offsets and passes HDF5 by.
+// Threads may each have readers and writers of their own.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "runtime/dtype.h"
+#include "runtime/files.h"
 #include "runtime/view.h"
 
 namespace trireme::runtime {
@@ -23,10 +26,13 @@ struct H5Dataset {
   int64_t offset_bytes = 0;  ///< of the first element in the file
 };
 
-/// A new file (it must not exist) with metadata checksums, no times, no filters: equal input gives equal bytes.
+/// A new file (it must not exist) with metadata checksums, no times, no filters: equal input gives equal bytes. After a
+/// failure all calls but file() throw, and the file is debris.
 class H5Writer {
  public:
-  explicit H5Writer(const std::string& path);
+  H5Writer(Files& files, const std::string& path);
+  /// An empty file that was created already, at `path`.
+  H5Writer(std::unique_ptr<File> file, const std::string& path);
   ~H5Writer();
   H5Writer(const H5Writer&) = delete;
   H5Writer& operator=(const H5Writer&) = delete;
@@ -39,8 +45,10 @@ class H5Writer {
   /// On the object at `path` ("/" for the file).
   void attribute(const std::string& path, const std::string& name, const std::string& value);
   void attribute(const std::string& path, const std::string& name, std::span<const int64_t> value);
-  /// Flush and close; nothing is durable before the caller syncs the file. Without finish() the file is debris.
+  /// Flush and close for HDF5; nothing is durable before the caller syncs file(). Without finish() the file is debris.
   void finish();
+  /// The open file below; whole after finish(). Lives as long as the writer.
+  File& file();
 
  private:
   struct State;
@@ -49,7 +57,7 @@ class H5Writer {
 
 class H5Reader {
  public:
-  explicit H5Reader(const std::string& path);
+  H5Reader(Files& files, const std::string& path);
   ~H5Reader();
   H5Reader(const H5Reader&) = delete;
   H5Reader& operator=(const H5Reader&) = delete;

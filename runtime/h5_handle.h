@@ -16,9 +16,9 @@ namespace trireme::runtime::h5 {
 /// Cheap; first line of every function that calls HDF5.
 void prepare_thread();
 
-/// "cannot `doing` `path`: reason", the reason from HDF5's error stack: the system's words where the system refused
-/// (Error(io)), HDF5's innermost description otherwise (of kind `otherwise`).
-Error failure(const std::string& doing, const std::string& path, ErrorKind otherwise);
+/// "cannot `doing` `path`: HDF5: reason", the reason being the innermost description on HDF5's error stack. A disk that
+/// refuses is not among them (h5_driver.h).
+Error failure(const std::string& doing, const std::string& path, ErrorKind kind);
 
 /// An HDF5 identifier and the function that closes it.
 class Handle {
@@ -49,8 +49,5 @@ class Handle {
 
 /// The little-endian file type, which is also the memory type: HDF5 converts nothing.
 int64_t type_of(DType dtype);
-
-/// For both ends: metadata with checksums, strict close, no file locks (a run has its own).
-Handle file_access(const std::string& path);
 
 }  // namespace trireme::runtime::h5

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "runtime/h5.h"
+#include "runtime/h5_driver.h"
 #include "runtime/h5_handle.h"
 
 namespace trireme::runtime {
@@ -11,24 +12,30 @@ namespace trireme::runtime {
 using h5::Handle;
 
 struct H5Reader::State {
+  State(Files& files, const std::string& its_path) : path(its_path), below(files.open(its_path)) {}
+
   std::string path;
+  h5::DrivenFile below;
   Handle file;
 
-  Error fail(const std::string& doing) const { return h5::failure(doing, path, ErrorKind::data); }
+  /// After each call of HDF5 that reads. Throws what the disk said, else, where HDF5 did not work, HDF5's own reason.
+  void check(bool worked, const std::string& doing) const {
+    below.check();
+    if (!worked) throw h5::failure(doing, path, ErrorKind::data);
+  }
   Error bad(const std::string& what) const { return {ErrorKind::data, path + ": " + what}; }
   Handle open_attribute(const std::string& object, const std::string& name) const {
     Handle attribute(H5Aopen_by_name(file.id(), object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-    if (!attribute.valid()) throw fail("read the attribute " + name + " of " + object + " in");
+    check(attribute.valid(), "read the attribute " + name + " of " + object + " in");
     return attribute;
   }
 };
 
-H5Reader::H5Reader(const std::string& path) : state_(std::make_unique<State>()) {
+H5Reader::H5Reader(Files& files, const std::string& path) : state_(std::make_unique<State>(files, path)) {
   h5::prepare_thread();
-  state_->path = path;
-  const Handle access = h5::file_access(path);
+  const Handle access = state_->below.access(path);
   state_->file = Handle(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()), H5Fclose);
-  if (!state_->file.valid()) throw state_->fail("open");
+  state_->check(state_->file.valid(), "open");
 }
 
 H5Reader::~H5Reader() {
@@ -38,24 +45,23 @@ H5Reader::~H5Reader() {
 H5Dataset H5Reader::dataset(const std::string& path) {
   h5::prepare_thread();
   const Handle dataset(H5Dopen2(state_->file.id(), path.c_str(), H5P_DEFAULT), H5Dclose);
-  if (!dataset.valid()) throw state_->fail("find " + path + " in");
+  state_->check(dataset.valid(), "find " + path + " in");
   const Handle space(H5Dget_space(dataset.id()), H5Sclose);
   const Handle type(H5Dget_type(dataset.id()), H5Tclose);
   const Handle creation(H5Dget_create_plist(dataset.id()), H5Pclose);
-  if (!space.valid() || !type.valid() || !creation.valid()) throw state_->fail("describe " + path + " in");
+  state_->check(space.valid() && type.valid() && creation.valid(), "describe " + path + " in");
   if (H5Pget_layout(creation.id()) != H5D_CONTIGUOUS) throw state_->bad(path + " is not stored contiguously");
 
   H5Dataset result;
   result.path = path;
-  constexpr std::array kDTypes = {DType::u8, DType::u16, DType::i32, DType::i64, DType::fp32, DType::fp64};
+  constexpr std::array kDTypes = {DType::u8, DType::u16, DType::i32, DType::i64, DType::bf16, DType::fp32, DType::fp64};
   const auto* dtype = std::ranges::find_if(kDTypes, [&](DType d) { return H5Tequal(type.id(), h5::type_of(d)) > 0; });
   if (dtype == kDTypes.end()) throw state_->bad(path + " has a type of elements that is not known here");
   result.dtype = *dtype;
 
   std::vector<hsize_t> sizes(static_cast<size_t>(std::max(H5Sget_simple_extent_ndims(space.id()), 0)));
-  if (!sizes.empty() && H5Sget_simple_extent_dims(space.id(), sizes.data(), nullptr) < 0) {
-    throw state_->fail("read the shape of " + path + " in");
-  }
+  state_->check(sizes.empty() || H5Sget_simple_extent_dims(space.id(), sizes.data(), nullptr) >= 0,
+                "read the shape of " + path + " in");
   result.shape.assign(sizes.begin(), sizes.end());
   if (const haddr_t offset = H5Dget_offset(dataset.id()); offset != HADDR_UNDEF) {
     result.offset_bytes = static_cast<int64_t>(offset);
@@ -68,7 +74,7 @@ H5Dataset H5Reader::dataset(const std::string& path) {
 bool H5Reader::has_attribute(const std::string& path, const std::string& name) {
   h5::prepare_thread();
   const htri_t found = H5Aexists_by_name(state_->file.id(), path.c_str(), name.c_str(), H5P_DEFAULT);
-  if (found < 0) throw state_->fail("look for the attribute " + name + " of " + path + " in");
+  state_->check(found >= 0, "look for the attribute " + name + " of " + path + " in");
   return found > 0;
 }
 
@@ -80,9 +86,8 @@ std::string H5Reader::text_attribute(const std::string& path, const std::string&
     throw state_->bad("the attribute " + name + " of " + path + " is not a text of fixed length");
   }
   std::string text(H5Tget_size(type.id()), '\0');
-  if (H5Aread(attribute.id(), type.id(), text.data()) < 0) {
-    throw state_->fail("read the attribute " + name + " of " + path + " in");
-  }
+  state_->check(H5Aread(attribute.id(), type.id(), text.data()) >= 0,
+                "read the attribute " + name + " of " + path + " in");
   text.erase(std::find(text.begin(), text.end(), '\0'), text.end());  // padding
   return text;
 }
@@ -97,9 +102,8 @@ std::vector<int64_t> H5Reader::integer_attribute(const std::string& path, const 
     throw state_->bad("the attribute " + name + " of " + path + " does not hold integers");
   }
   std::vector<int64_t> values(static_cast<size_t>(count));
-  if (count > 0 && H5Aread(attribute.id(), H5T_NATIVE_INT64, values.data()) < 0) {
-    throw state_->fail("read the attribute " + name + " of " + path + " in");
-  }
+  state_->check(count == 0 || H5Aread(attribute.id(), H5T_NATIVE_INT64, values.data()) >= 0,
+                "read the attribute " + name + " of " + path + " in");
   return values;
 }
 

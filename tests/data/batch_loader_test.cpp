@@ -130,7 +130,7 @@ TEST_F(Loaders, ALoaderMayEndAtAnyTime) {
 TEST_F(Loaders, ADamagedBlockReachesTheCallerOfNext) {
   // The last shard is damaged after opening: steps that do not touch it are still given.
   const std::string shard = directory_ + "/train-00007.h5";
-  const int64_t at = runtime::H5Reader(shard).dataset("/tokens").offset_bytes;
+  const int64_t at = runtime::H5Reader(runtime::real_files(), shard).dataset("/tokens").offset_bytes;
   std::string bytes = read_file(shard);
   bytes[static_cast<size_t>(at)] ^= 1;
   write_file(shard, bytes);

@@ -65,7 +65,7 @@ TEST(TokenShard, RoundTripWithSmallAndLargeVocabulary) {
     EXPECT_EQ(shard.content().digest, written.digest);
     EXPECT_EQ(shard.identity().vocabulary_size, vocabulary_size);
     EXPECT_EQ(shard.identity().split, "train");
-    EXPECT_EQ(runtime::H5Reader(path).dataset("/tokens").dtype,
+    EXPECT_EQ(runtime::H5Reader(runtime::real_files(), path).dataset("/tokens").dtype,
               vocabulary_size <= 65536 ? runtime::DType::u16 : runtime::DType::i32);
   }
 }
@@ -114,7 +114,7 @@ TEST(TokenShard, AFlippedTokenIsFoundInItsBlockAlone) {
   const std::string path = directory / "a.h5";
   const int64_t block_tokens = kShardBlockBytes / 2;
   write_shard(path, random_ids(static_cast<size_t>(block_tokens + 100), 257), 257);
-  const int64_t tokens_at = runtime::H5Reader(path).dataset("/tokens").offset_bytes;
+  const int64_t tokens_at = runtime::H5Reader(runtime::real_files(), path).dataset("/tokens").offset_bytes;
   std::string bytes = read_file(path);
   bytes[static_cast<size_t>(tokens_at + kShardBlockBytes + 7)] ^= 1;
   write_file(path, bytes);
@@ -132,7 +132,7 @@ TEST(TokenShard, DocumentEndsAndHashesAreCheckedAtOpening) {
   for (const std::string dataset : {"/doc_ends", "/block_xxh3"}) {
     std::string damaged = bytes;
     write_file(path, bytes);
-    damaged[static_cast<size_t>(runtime::H5Reader(path).dataset(dataset).offset_bytes + 3)] ^= 1;
+    damaged[static_cast<size_t>(runtime::H5Reader(runtime::real_files(), path).dataset(dataset).offset_bytes + 3)] ^= 1;
     write_file(path, damaged);
     expect_contains(error_of(ErrorKind::data, [&] { TokenShard(runtime::real_files(), path, {}); }),
                     {path, "content digest", "damaged"});
@@ -185,7 +185,7 @@ TEST(TokenShard, AFlippedByteAnywhereIsRefusedOrWithoutEffect) {
 
 /// A shard written by hand with one header line changed.
 void write_by_hand(const std::string& path, const std::string& format, int64_t major, int64_t vocabulary_size) {
-  runtime::H5Writer writer(path);
+  runtime::H5Writer writer(runtime::real_files(), path);
   const std::vector<int32_t> ids = {1, 2, 300};
   std::vector<uint16_t> narrow(ids.begin(), ids.end());
   const auto tokens = writer.create("/tokens", runtime::DType::u16, std::vector<int64_t>{3});

@@ -32,7 +32,7 @@ struct Fixture {
   std::vector<int64_t> samples;
 
   explicit Fixture(const std::string& path)
-      : reader(path),
+      : reader(runtime::real_files(), path),
         file(runtime::real_files().open(path)),
         config(model::parse_model_config(runtime::parse_json(reader.text_attribute("/", "config")).as_object(), path)),
         made_with(reader.text_attribute("/", "made_with")),

@@ -56,6 +56,21 @@ TEST(Crc32c, ContinuesFromPieces) {
   EXPECT_EQ(crc32c(all.subspan(13001), crc32c(all.first(13001))), crc32c(all));
 }
 
+TEST(Crc32c, CombinesTheSumsOfParts) {
+  const std::vector<std::byte> bytes = random_bytes(70001);
+  const std::span<const std::byte> all(bytes);
+  for (size_t cut : {0, 1, 2, 3, 1000, 4096, 65536, 70000, 70001}) {
+    EXPECT_EQ(crc32c_combine(crc32c(all.first(cut)), crc32c(all.subspan(cut)), std::ssize(all.subspan(cut))),
+              crc32c(all))
+        << cut;
+  }
+  // Of more zeros than 32 bits count: the sum of twice as many is that of two halves, from 1 byte on.
+  uint32_t zeros = crc32c(std::vector<std::byte>(1));
+  for (int64_t count = 1; count < int64_t{1} << 40; count *= 2) zeros = crc32c_combine(zeros, zeros, count);
+  const uint32_t less = crc32c_combine(zeros, crc32c(std::vector<std::byte>(1)), 1);
+  EXPECT_EQ(less, crc32c_combine(crc32c(std::vector<std::byte>(1)), zeros, int64_t{1} << 40));
+}
+
 TEST(Xxh3, KnownAnswerAndSensitivity) {
   const Hash128 empty = xxh3_128({});  // the library's documented value of no input, seed 0
   EXPECT_EQ(empty.high, 0x99aa06d3014798d8u);

@@ -125,6 +125,12 @@ TEST(Files, KindsAndTheOnePathAreSeenThroughLinks) {
                [&] { static_cast<void>(files.real_path(directory / "missing")); });
 }
 
+TEST(Files, TheDirectoryThatHoldsAPath) {
+  const std::vector<std::pair<std::string, std::string>> expected{{"a/b", "a"}, {"a/b/", "a"}, {"/a/b/c", "/a/b"},
+                                                                  {"b", "."},   {"b/", "."},   {"/a", "/"}};
+  for (const auto& [path, parent] : expected) EXPECT_EQ(parent_directory(path), parent) << path;
+}
+
 TEST(Files, AFullDiskIsAnError) {
   const tests::TemporaryDirectory directory;
   const auto file = real_files().create(directory / "a");

@@ -155,19 +155,19 @@ TEST(ProductCache, UnwritableDirectoryIsOneWarning) {
 
 TEST(ProductCache, AFailureAtAnyAccessLeavesAWholeFile) {
   const tests::TemporaryDirectory temporary;
-  tests::FailingFiles counting(-1, false);
+  tests::FailingFiles counting;
   open(temporary / "counted").keep("old", choice(9));
   {
     ProductCache cache = open(temporary / "counted", counting);
     cache.keep("a", choice(1));
   }
-  EXPECT_GT(counting.accesses(), 5);
-  for (int64_t fail_at = 0; fail_at < counting.accesses(); ++fail_at) {
+  EXPECT_GT(counting.calls(), 5);
+  for (int64_t fail_at = 0; fail_at < counting.calls(); ++fail_at) {
     for (const bool for_good : {false, true}) {
       SCOPED_TRACE(testing::Message() << "access " << fail_at << (for_good ? " and all after it" : ""));
       const std::string directory = temporary / ("cache" + std::to_string(fail_at) + (for_good ? "b" : "a"));
       open(directory).keep("old", choice(9));
-      tests::FailingFiles files(fail_at, for_good);
+      tests::FailingFiles files({.call = fail_at, .for_good = for_good});
       const std::string said = warnings_of([&] {
         ProductCache cache = open(directory, files);
         EXPECT_EQ(cache.keep("a", choice(1)), choice(1));
