@@ -94,12 +94,13 @@ void sum_totals(Trainer& trainer, const View& totals) {
 /// What the numbers of the step say to its caller; the update has gone by them already, on the device. The one place
 /// where the host waits for a step; uploads keep it a microbatch or two ahead at most.
 void read_result(Trainer& trainer, StepResult& result) {
-  double totals[3];
+  double totals[4];
   runtime::read_scalars(trainer.stream, trainer.totals, totals);
-  const auto [loss_sum, target_count, sum_of_squares] = totals;
+  const auto [loss_sum, target_count, sum_of_squares, votes] = totals;
   result.loss = loss_sum / target_count;
   result.target_tokens = static_cast<int64_t>(target_count);
   result.grad_norm = std::sqrt(sum_of_squares) / target_count;
+  result.votes = static_cast<int64_t>(votes);
   result.updated = std::isfinite(result.loss) && std::isfinite(result.grad_norm);
 }
 
@@ -112,14 +113,15 @@ void forget_other_recordings(Trainer& trainer, const HostMicrobatch& microbatch,
   recordings = {.B = microbatch.B, .T = microbatch.T, .options = options};
 }
 
-/// A step begins with its learning rate on the device and totals of zero.
-void begin_step(Trainer& trainer, const HostMicrobatch& microbatch, const UpdateOptions& options) {
+/// A step begins with its learning rate on the device and totals of zero, but for the vote.
+void begin_step(Trainer& trainer, const HostMicrobatch& microbatch, const UpdateOptions& options, int64_t vote) {
   trainer.marks.clear();
   trainer.marks.mark();
   const std::array<float, 3> schedule =
       runtime::adamw_schedule(options.learning_rate, options.beta1, options.beta2, options.update);
   runtime::copy_from_host(trainer.stream, std::as_bytes(std::span(schedule)), trainer.update_schedule.rows(0, 3));
   runtime::fill(trainer.stream, trainer.totals, 0);
+  if (vote != 0) runtime::fill(trainer.stream, trainer.totals.rows(3, 1), static_cast<double>(vote));
   forget_other_recordings(trainer, microbatch, options);
 }
 
@@ -128,7 +130,8 @@ void update(Trainer& trainer, const UpdateOptions& options) {
   trainer.recordings.update.run(trainer.stream, [&] {
     add_gradient_norm(trainer);
     if (trainer.groups.mesh.world_size() > 1) sum_totals(trainer, trainer.totals);
-    runtime::update_scale(trainer.stream, options.clip_grad_norm, trainer.totals, trainer.update_schedule.rows(3, 1));
+    runtime::update_scale(trainer.stream, options.clip_grad_norm, trainer.totals.rows(0, 3),
+                          trainer.update_schedule.rows(3, 1));
     update_parameters(trainer, options);
   });
   trainer.shards.parameters_changed();
@@ -136,10 +139,11 @@ void update(Trainer& trainer, const UpdateOptions& options) {
 
 }  // namespace
 
-StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options) {
+StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options,
+                      int64_t vote) {
   const HostMicrobatch& first = microbatches.front();
   prepare_pipeline(trainer, {.B = first.B, .T = first.T, .microbatches = static_cast<int64_t>(microbatches.size())});
-  begin_step(trainer, first, options);
+  begin_step(trainer, first, options, vote);
   TrainingStage stage(trainer, microbatches, options);
   parallel::run_pipeline(trainer.pipeline.spec, trainer.pipeline.actions, stage, trainer.groups,
                          trainer.pipeline.buffers);

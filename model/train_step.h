@@ -14,14 +14,17 @@ struct StepResult {
   double loss = 0;       ///< mean over the target tokens of the global batch
   double grad_norm = 0;  ///< of the gradient of that mean, before clipping
   int64_t target_tokens = 0;
+  int64_t votes = 0;    ///< of all ranks, added up
   bool updated = true;  ///< false: loss or gradient was not finite, the update was skipped on all ranks
   StepTimes times;
 };
 
 /// Collective over the mesh; the result is the same on every rank, bit for bit. The ranks of a pipeline and of tp give
 /// the same microbatches, all ranks equally many, all of equal shape, and at least one. Throws Error(usage) with both
-/// numbers when the schedule asks for more of them.
-StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options);
+/// numbers when the schedule asks for more of them. `vote` is whatever the caller wants to know of all ranks (0 or 1
+/// of each): it is added up in the sum that the step makes anyway, and changes nothing.
+StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options,
+                      int64_t vote = 0);
 
 /// Loss of batches without gradients: call add_loss for each, then mean_loss once. Collective over the mesh; the
 /// microbatches are as in train_step.

@@ -115,7 +115,7 @@ std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose
                   .shards = {std::move(stage.specs), std::move(unit_memory), stage.options, stream, groups},
                   .chunks = std::move(chunks),
                   .rope_table = rope_table,
-                  .totals = persistent.allocate(DType::fp64, {3}),
+                  .totals = persistent.allocate(DType::fp64, {4}),
                   .update_schedule = update_schedule,
                   .in_flight = std::move(in_flight),
                   .pipeline = {},

@@ -78,7 +78,7 @@ struct Trainer {
   parallel::UnitShards shards;
   std::vector<TransformerChunk> chunks;
   runtime::View rope_table;                      ///< (positions, D), absent without rope
-  runtime::View totals;                          ///< (3) fp64: loss sum, target count, sum of squares of the gradient
+  runtime::View totals;                          ///< (4) fp64: loss sum, target count, squares of the gradient, votes
   runtime::View update_schedule;                 ///< (4) fp32: AdamWViews::schedule of the step; absent for inference
   std::vector<std::vector<InFlight>> in_flight;  ///< of each chunk, as many as it has slots
   PipelinePlan pipeline;

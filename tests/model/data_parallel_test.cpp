@@ -58,6 +58,28 @@ TEST(DataParallel, LocalRanksFollowOneRankInBf16) {
   }
 }
 
+TEST(DataParallel, VotesOfAllRanksAreCountedAndChangeNothing) {
+  const ModelConfig config = small_llama();
+  const parallel::Mesh mesh{.tp = 2, .dp = 2};
+  const runtime::MemoryPlan plan = model::plan_training(config, on_device(), mesh, {.B = 2, .T = 8}, {});
+  std::vector<double> losses(4);
+  runtime::run_local_ranks(4, [&](runtime::Communicator& world) {
+    SmallModel small(config, plan, parallel::make_groups(mesh, world));
+    std::mt19937_64 random(1);
+    const SmallBatch batch(random, 2, 8, config.vocabulary_size);
+    const HostMicrobatch microbatch = batch.host();
+    const model::StepResult silent = model::train_step(*small.trainer, std::span(&microbatch, 1), {});
+    EXPECT_EQ(silent.votes, 0);
+    const model::StepResult voted =
+        model::train_step(*small.trainer, std::span(&microbatch, 1), {}, world.rank() == 2 ? 0 : 1);
+    EXPECT_EQ(voted.votes, 3);
+    EXPECT_EQ(voted.target_tokens, silent.target_tokens);
+    EXPECT_EQ(model::train_step(*small.trainer, std::span(&microbatch, 1), {}, 1).votes, 4);
+    losses[static_cast<size_t>(world.rank())] = voted.loss;
+  });
+  EXPECT_EQ(losses, std::vector<double>(4, losses[0]));
+}
+
 TEST(DataParallel, NonFiniteGradientOfOneRankSkipsTheUpdateOnAll) {
   const ModelConfig config = small_gpt2();
   const runtime::MemoryPlan plan = model::plan_training(config, on_device(), {.dp = 2}, {.B = 2, .T = kTokens}, {});
