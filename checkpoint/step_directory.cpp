@@ -9,12 +9,12 @@ namespace {
 constexpr std::string_view kPrefix = "step-";
 constexpr size_t kDigits = 9;
 
+}  // namespace
+
 std::string step_name(int64_t step) {
   const std::string digits = std::to_string(step);
   return std::string(kPrefix) + std::string(kDigits - std::min(kDigits, digits.size()), '0') + digits;
 }
-
-}  // namespace
 
 std::optional<int64_t> step_of_name(std::string_view directory_name) {
   if (!directory_name.starts_with(kPrefix)) return std::nullopt;
@@ -40,31 +40,10 @@ std::vector<int64_t> committed_steps(runtime::Files& files, const std::string& c
   return steps;
 }
 
-void sweep(runtime::Files& files, const std::string& checkpoints_directory) {
-  for (const std::string& name : files.list(checkpoints_directory)) {
-    const bool unfinished = name.starts_with(kPrefix) && name.find(".tmp-") != std::string::npos;
-    if (unfinished || name.starts_with("trash-")) files.remove_all(checkpoints_directory + "/" + name);
-  }
-}
-
-void set_aside_step(runtime::Files& files, const std::string& checkpoints_directory, int64_t step) {
-  const std::string directory = step_directory(checkpoints_directory, step);
-  if (!files.exists(directory)) return;
-  const std::string name = checkpoints_directory + "/aside-" + step_name(step);
-  std::string aside = name;
-  for (int copy = 2; files.exists(aside); ++copy) aside = name + "-" + std::to_string(copy);
-  files.rename(directory, aside);
-  files.sync_directory(checkpoints_directory);
-}
-
-void discard_step(runtime::Files& files, const std::string& checkpoints_directory, int64_t step) {
-  const std::string directory = step_directory(checkpoints_directory, step);
-  if (!files.exists(directory)) return;
-  const std::string trash = checkpoints_directory + "/trash-" + step_name(step);
-  files.remove_all(trash);  // of a deletion that was cut short
-  files.rename(directory, trash);
-  files.sync_directory(checkpoints_directory);
-  files.remove_all(trash);
+std::string free_path(runtime::Files& files, const std::string& path) {
+  std::string candidate = path;
+  for (int copy = 2; files.exists(candidate); ++copy) candidate = path + "-" + std::to_string(copy);
+  return candidate;
 }
 
 }  // namespace trireme::checkpoint
