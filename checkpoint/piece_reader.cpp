@@ -3,28 +3,23 @@
 #include <algorithm>
 #include <vector>
 
-#include "runtime/digest.h"
-
 namespace trireme::checkpoint {
 namespace {
 
-constexpr int64_t kPieceBytes = 8 << 20;
+constexpr int64_t kPieceBytes = 1 << 20;
 
 }  // namespace
 
-uint32_t read_in_pieces(runtime::File& file, const PieceRange& range,
-                        const std::function<void(int64_t begin, std::span<const std::byte> piece)>& visit) {
+void read_in_pieces(runtime::File& file, const PieceRange& range,
+                    const std::function<void(int64_t begin, std::span<const std::byte> piece)>& visit) {
   const bool direct = range.destination != nullptr;
   std::vector<std::byte> buffer(direct ? 0 : static_cast<size_t>(std::min(kPieceBytes, range.bytes)));
-  uint32_t crc = 0;
   for (int64_t begin = 0; begin < range.bytes; begin += kPieceBytes) {
     const int64_t count = std::min(kPieceBytes, range.bytes - begin);
     const std::span<std::byte> piece(direct ? range.destination + begin : buffer.data(), static_cast<size_t>(count));
     file.read_at(range.offset_bytes + begin, piece);
-    crc = runtime::crc32c(piece, crc);
-    if (visit) visit(begin, piece);
+    visit(begin, piece);
   }
-  return crc;
 }
 
 }  // namespace trireme::checkpoint

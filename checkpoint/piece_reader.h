@@ -1,4 +1,4 @@
-// Reads a range of a file in large pieces and adds up its CRC32C: what loading a slice and scanning a file share.
+// Reads a range of a file in pieces that the processor's cache holds: what loading a slice and scanning a file share.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +17,9 @@ struct PieceRange {
   std::byte* destination = nullptr;
 };
 
-/// Returns the CRC32C of the range. `visit(begin, piece)`, unless empty, sees each piece, in order, with its first byte
-/// counted from the start of the range; pieces begin at multiples of 8 MiB. Throws what File::read_at throws.
-uint32_t read_in_pieces(runtime::File& file, const PieceRange& range,
-                        const std::function<void(int64_t begin, std::span<const std::byte> piece)>& visit);
+/// `visit(begin, piece)` sees each piece, in order, with its first byte counted from the start of the range; pieces
+/// begin at multiples of 1 MiB. Throws what File::read_at throws.
+void read_in_pieces(runtime::File& file, const PieceRange& range,
+                    const std::function<void(int64_t begin, std::span<const std::byte> piece)>& visit);
 
 }  // namespace trireme::checkpoint

@@ -15,6 +15,7 @@ struct FileScan {
 };
 
 /// `slices` are those of this file, in any order. Throws Error(io) when it cannot be read.
+FileScan scan_file(runtime::File& file, const std::string& name, std::vector<StoredSlice> slices);
 FileScan scan_file(runtime::Files& files, const std::string& step_directory, const std::string& name,
                    std::vector<StoredSlice> slices);
 

@@ -139,8 +139,19 @@ bool RankState::holds(uint32_t seed) const {
   return equal;
 }
 
+void claim_sample(const std::string& checkpoints_directory, int64_t attempt) {
+  runtime::Files& files = runtime::real_files();
+  files.make_directory(checkpoints_directory);
+  const auto is_claim = [](const std::string& name) { return name.starts_with("RUN.attempt-"); };
+  if (std::ranges::any_of(files.list(checkpoints_directory), is_claim)) return;
+  const std::string digits = std::to_string(attempt);
+  const std::string name = "RUN.attempt-" + std::string(9 - digits.size(), '0') + digits;
+  std::ofstream(checkpoints_directory + "/" + name, std::ios::app);  // ranks may meet here
+}
+
 checkpoint::SaveRequest sample_request(const std::string& checkpoints_directory, int64_t step, uint32_t seed,
                                        const RankState& rank_state) {
+  claim_sample(checkpoints_directory);
   return {.checkpoints_directory = checkpoints_directory,
           .step = step,
           .run_id = "sample",
@@ -160,7 +171,9 @@ void save_sample(const std::string& checkpoints_directory, int64_t step, uint32_
 }
 
 std::vector<std::string> entries(const std::string& directory) {
-  return runtime::real_files().list(directory);
+  std::vector<std::string> names = runtime::real_files().list(directory);
+  std::erase_if(names, [](const std::string& name) { return name.starts_with("RUN.attempt-"); });
+  return names;
 }
 
 std::string rewritten(std::string text, const std::string& part, const std::string& replacement) {

@@ -93,8 +93,14 @@ TEST(Save, SlicesBeyondOnePieceOfReading) {
   std::vector<float> saved(3001 * 1000);
   for (size_t i = 0; i < saved.size(); ++i) saved[i] = static_cast<float>(i);
   const auto communicator = runtime::solo_communicator();
-  SaveRequest request{
-      .checkpoints_directory = directory.path(), .step = 1, .run_id = "r", .layout = {}, .state = {}, .slices = {}};
+  tests::claim_sample(directory.path());
+  SaveRequest request{.checkpoints_directory = directory.path(),
+                      .step = 1,
+                      .run_id = "r",
+                      .attempt = 1,
+                      .layout = {},
+                      .state = {},
+                      .slices = {}};
   request.slices = {
       {"w", "parameter", shape, parallel::whole(shape), runtime::view_of(std::span(saved), {3001, 1000})}};
   save(real_files(), *communicator, request);
@@ -158,9 +164,8 @@ TEST(Save, AFullDiskOnOneRankFailsOnAllAndLeavesOlderCheckpoints) {
   }
   EXPECT_EQ(messages.size(), 2u);
   EXPECT_EQ(std::set(messages.begin(), messages.end()).size(), 1u) << "the same reason on every rank";
-  EXPECT_NE(messages.begin()->find("step 2 was not saved: rank 1: cannot write /parameter/large/0 in"),
-            std::string::npos)
-      << *messages.begin();
+  const std::string shard = directory / "step-000000002.tmp-1/shard-00001-of-00002.h5";
+  EXPECT_EQ(*messages.begin(), "step 2 was not saved: rank 1: cannot write " + shard + ": File too large");
   EXPECT_NE(messages.begin()->find("File too large"), std::string::npos) << *messages.begin();
   EXPECT_EQ(tests::entries(directory.path()), Names{"step-000000001"});
   EXPECT_EQ(verify(real_files(), step_directory(directory.path(), 1)), Names{});
@@ -181,9 +186,15 @@ TEST(Save, ADiskThatFillsUpAnywhereLeavesNoHalfCheckpoint) {
 
 TEST(Save, AnUnwritableDirectoryIsNamed) {
   const tests::TemporaryDirectory directory;
-  write_text_atomically(real_files(), directory / "file", "");
-  EXPECT_NE(message_of([&] { save_sample(directory / "file/checkpoints", 1, 7); }).find("Not a directory"),
-            std::string::npos);
+  const std::string checkpoints = directory / "checkpoints";
+  RankState state(Cut::rows, 0, 1);
+  const SaveRequest request = sample_request(checkpoints, 1, 7, state);
+  real_files().remove_all(checkpoints);
+  const auto message = [&] { return message_of([&] { save(real_files(), *runtime::solo_communicator(), request); }); };
+  EXPECT_EQ(message(), "step 1 was not saved: " + checkpoints + " is gone: removed, renamed or no longer mounted");
+  EXPECT_FALSE(real_files().exists(checkpoints)) << "it is not made anew";
+  write_text_atomically(real_files(), checkpoints, "");
+  EXPECT_NE(message().find("Not a directory"), std::string::npos);
 }
 
 TEST(Save, HolesAndOverlapsAreRefused) {
@@ -221,12 +232,16 @@ TEST(Save, ATensorWithoutAxesIsRefused) {
 
 TEST(Save, SweepsWhatEarlierAttemptsLeft) {
   const tests::TemporaryDirectory directory;
-  real_files().make_directory(directory / "step-000000004.tmp-1");
-  real_files().make_directory(directory / "step-000000002.tmp-9/inner");
-  real_files().make_directory(directory / "trash-step-000000001");
-  real_files().make_directory(directory / "notes");
+  for (const char* debris : {"step-000000004.tmp-1", "step-000000002.tmp-0/inner", "trash-step-000000001",
+                             "trash-step-000000001.tmp-1/step-000000001"}) {
+    real_files().make_directory(directory / debris);
+  }
+  for (const char* other : {"notes", "notes.tmp-1", "step-000000004.tmp-2", "step-000000004.tmp-x"}) {
+    real_files().make_directory(directory / other);
+  }
   save_sample(directory.path(), 4, 7);
-  EXPECT_EQ(tests::entries(directory.path()), (Names{"notes", "step-000000004"}));
+  EXPECT_EQ(tests::entries(directory.path()),
+            (Names{"notes", "notes.tmp-1", "step-000000004", "step-000000004.tmp-2", "step-000000004.tmp-x"}));
 }
 
 TEST(Save, AGoodStepIsNotSavedTwiceAndADamagedOneGoesAside) {
