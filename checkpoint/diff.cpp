@@ -36,16 +36,6 @@ void diff_json(const std::string& path, const json::value& a, const json::value&
   }
 }
 
-std::vector<std::byte> read_tensor(runtime::Files& files, const std::string& directory, const Manifest& manifest,
-                                   const StoredTensor& tensor) {
-  const parallel::Box box = parallel::whole(tensor.global_shape);
-  std::vector<std::byte> bytes(static_cast<size_t>(box.elements() * size_bytes(tensor.dtype)));
-  const runtime::View view{{bytes.data(), tensor.dtype, {box.elements()}}};
-  const TensorSlice wanted{tensor.name, tensor.kind, tensor.global_shape, box, view};
-  load(files, directory, manifest, {&wanted, 1});
-  return bytes;
-}
-
 // "[3, 17]" for a flat index.
 std::string place_text(int64_t index, const std::vector<int64_t>& shape) {
   std::string text;

@@ -10,6 +10,7 @@
 #include "checkpoint/agreement.h"
 #include "checkpoint/piece_reader.h"
 #include "checkpoint/scan.h"
+#include "runtime/digest.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
 
@@ -101,7 +102,9 @@ void read_slice(runtime::File& file, const Read& read, const std::string& step_d
                                      to_string(stored.box) + " cannot have " + std::to_string(stored.bytes) + " bytes");
   }
   const PieceRange range{stored.offset_bytes, stored.bytes, whole ? bytes_of(*read.targets[0].slice) : nullptr};
-  const uint32_t crc = read_in_pieces(file, range, [&](int64_t begin, std::span<const std::byte> piece) {
+  uint32_t crc = 0;
+  read_in_pieces(file, range, [&](int64_t begin, std::span<const std::byte> piece) {
+    crc = runtime::crc32c(piece, crc);
     if (whole) return;
     const int64_t end = begin + static_cast<int64_t>(piece.size());
     for (const Read::Target& target : read.targets) {
@@ -167,6 +170,26 @@ void load(runtime::Files& files, const std::string& step_directory, const Manife
   }
 }
 
+std::vector<std::byte> read_tensor(runtime::Files& files, const std::string& step_directory, const Manifest& manifest,
+                                   const StoredTensor& tensor) {
+  const parallel::Box box = parallel::whole(tensor.global_shape);
+  std::vector<std::byte> bytes(static_cast<size_t>(box.elements() * size_bytes(tensor.dtype)));
+  const runtime::View view{{bytes.data(), tensor.dtype, {box.elements()}}};
+  const TensorSlice wanted{tensor.name, tensor.kind, tensor.global_shape, box, view};
+  load(files, step_directory, manifest, {&wanted, 1});
+  return bytes;
+}
+
+Loaded load_chosen(runtime::Files& files, runtime::Communicator& communicator, const std::string& checkpoints_directory,
+                   int64_t step, std::span<const TensorSlice> wanted) {
+  Loaded loaded{.step = step, .manifest = {}};
+  const std::string directory = step_directory(checkpoints_directory, step);
+  const std::optional<Failure> failure =
+      try_together(communicator, [&] { load_step(files, directory, wanted, loaded.manifest); });
+  if (failure) rethrow(*failure, communicator, "step " + std::to_string(step) + " cannot be loaded: ");
+  return loaded;
+}
+
 std::optional<Loaded> load_newest(runtime::Files& files, runtime::Communicator& communicator,
                                   const std::string& checkpoints_directory, std::span<const TensorSlice> wanted) {
   // The first rank's view of the directory is everyone's: another host may see a rename later.
@@ -192,8 +215,9 @@ std::optional<Loaded> load_newest(runtime::Files& files, runtime::Communicator& 
     const std::string problem = describe(*failure, communicator);
     if (newest_problem.empty()) newest_problem = problem;
     if (communicator.rank() == 0) {
-      runtime::log_warning(problem + (i == 0 ? "; there is no older checkpoint"
-                                             : "; falling back to step " + std::to_string(steps[i - 1])));
+      runtime::log_warning(
+          "step " + std::to_string(steps[i]) + " cannot be loaded: " + problem +
+          (i == 0 ? "; there is no older checkpoint" : "; falling back to step " + std::to_string(steps[i - 1])));
     }
   }
   throw Error(ErrorKind::data, "no checkpoint in " + checkpoints_directory +

@@ -2,6 +2,7 @@
 // copied. Data is read by pread at the recorded offsets and its CRC32C checked; HDF5 is not involved.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -25,10 +26,18 @@ Manifest read_manifest(runtime::Files& files, const std::string& step_directory)
 void load(runtime::Files& files, const std::string& step_directory, const Manifest& manifest,
           std::span<const TensorSlice> wanted);
 
+/// All elements of one tensor, row-major. Throws as load() does.
+std::vector<std::byte> read_tensor(runtime::Files& files, const std::string& step_directory, const Manifest& manifest,
+                                   const StoredTensor& tensor);
+
 struct Loaded {
   int64_t step = 0;
   Manifest manifest;
 };
+
+/// Collective: that step, or one error for all ranks, the first that any of them met; no other step is tried.
+Loaded load_chosen(runtime::Files& files, runtime::Communicator& communicator, const std::string& checkpoints_directory,
+                   int64_t step, std::span<const TensorSlice> wanted);
 
 /// Collective; the same step on every rank. Tries the newest step first; when it is damaged or a file of it is missing
 /// for any rank, all step back to the one before, and the first rank logs why. Any other failure (a format that is not

@@ -102,6 +102,31 @@ TEST(Damage, IsNamedByVerifyAndFallenBackFrom) {
   }
 }
 
+// Damage that one rank alone meets, for it alone reads that shard.
+TEST(Damage, OfTheChosenStepIsTheSameErrorOnAllRanks) {
+  for (const Damage& damage : kDamages) {
+    const tests::TemporaryDirectory directory;
+    save_sample(directory.path(), 1, 1, Cut::rows, 2);
+    save_sample(directory.path(), 2, 2, Cut::rows, 2);
+    damage.apply(step_directory(directory.path(), 2));
+    Names messages(2);
+    runtime::run_local_ranks(2, [&](runtime::Communicator& communicator) {
+      RankState state(Cut::rows, communicator.rank(), 2);
+      try {
+        load_chosen(real_files(), communicator, directory.path(), 2, state.slices);
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), runtime::ErrorKind::data) << error.what();
+        messages[static_cast<size_t>(communicator.rank())] = error.what();
+      }
+      const Loaded loaded = load_chosen(real_files(), communicator, directory.path(), 1, state.slices);
+      EXPECT_TRUE(state.holds(1) && loaded.manifest.step == 1);
+    });
+    EXPECT_EQ(messages[0], messages[1]) << damage.title;
+    EXPECT_NE(messages[0].find("step 2 cannot be loaded: rank "), std::string::npos) << messages[0];
+    EXPECT_NE(messages[0].find(damage.file), std::string::npos) << messages[0];
+  }
+}
+
 TEST(Damage, OfAllCheckpointsIsAnErrorAndNoCheckpointIsNone) {
   const tests::TemporaryDirectory directory;
   EXPECT_EQ(loaded_step(directory / "missing"), 0);
@@ -118,6 +143,13 @@ TEST(Damage, OfAllCheckpointsIsAnErrorAndNoCheckpointIsNone) {
     EXPECT_NE(std::string(error.what()).find("step-000000002/manifest.json"), std::string::npos) << error.what();
   }
   testing::internal::GetCapturedStderr();
+  RankState state(Cut::rows, 0, 1);  // one rank: of two, the other's error may end the first before it has spoken
+  testing::internal::CaptureStderr();
+  EXPECT_THROW(load_newest(real_files(), *runtime::solo_communicator(), directory.path(), state.slices), Error);
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("; falling back to step 1\n"), std::string::npos) << log;
+  EXPECT_NE(log.find("step 1 cannot be loaded: "), std::string::npos) << log;
+  EXPECT_NE(log.find("; there is no older checkpoint\n"), std::string::npos) << log;
 }
 
 // A flip in HDF5's own metadata does not touch what is loaded; any other must be noticed; verify notices all.

@@ -32,6 +32,7 @@ std::string save_edited(const std::string& directory, const std::function<void(S
 
 TEST(Diff, LayoutRunAttemptAndWriterDoNotCount) {
   const tests::TemporaryDirectory directory;
+  tests::claim_sample(directory / "a", 12);
   const std::string a = save_edited(directory / "a", [](SaveRequest& request) {
     request.run_id = "another";
     request.attempt = 12;

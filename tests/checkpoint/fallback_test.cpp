@@ -40,7 +40,6 @@ void rewrite_manifest(const std::string& step, const std::string& part, const st
 template <typename Exception>
 class ThrowingFiles : public FailingFiles {
  public:
-  ThrowingFiles() : FailingFiles(-1, false) {}
   std::unique_ptr<runtime::File> open(const std::string&) override { throw Exception(); }
 };
 
@@ -106,7 +105,7 @@ TEST(Fallback, NotFromAGoodStepThatCannotBeReadNow) {
     for (bool for_good : {false, true}) {
       int64_t failures = 0;
       for (bool failed = true; failed; failures += failed) {
-        FailingFiles files(failures, for_good);
+        FailingFiles files({.call = failures, .for_good = for_good});
         failed = false;
         runtime::run_local_ranks(2, [&](runtime::Communicator& communicator) {
           RankState state(Cut::columns, communicator.rank(), 2);
@@ -120,7 +119,7 @@ TEST(Fallback, NotFromAGoodStepThatCannotBeReadNow) {
             if (fails) failed = true;
           }
         });
-        EXPECT_EQ(failed, files.accesses() > failures) << "a failure was swallowed";
+        EXPECT_EQ(failed, files.calls() > failures) << "a failure was swallowed";
       }
       EXPECT_GT(failures, 10);  // list, three files, their slices
     }
@@ -134,7 +133,7 @@ TEST(Fallback, VerifyThrowsWhatSaysNothingAboutTheStep) {
   const std::string step = step_directory(directory.path(), 2);
   int64_t failures = 0;
   for (;; ++failures) {
-    FailingFiles files(failures, false);
+    FailingFiles files({.call = failures});
     try {
       EXPECT_EQ(verify(files, step), Names{}) << "access " << failures;
       break;
