@@ -17,15 +17,6 @@ HostSlices::HostSlices(runtime::Stream& stream, std::vector<checkpoint::TensorSl
   }
 }
 
-void HostSlices::fetch() {
-  if (!have_twins()) return;
-  for (size_t i = 0; i < on_host_.size(); ++i) {
-    const runtime::View& twin = on_host_[i].data;
-    runtime::copy_to_host(stream_, on_device_[i].data,
-                          {static_cast<std::byte*>(twin.data), static_cast<size_t>(twin.bytes())});
-  }
-}
-
 void HostSlices::push() {
   if (!have_twins()) return;
   for (size_t i = 0; i < on_host_.size(); ++i) {

@@ -1,4 +1,4 @@
-// Checkpoints read and write host memory. Where a model lies on a GPU, its tensors have a twin on the host, through
+// Checkpoints are loaded into host memory. Where a model lies on a GPU, its tensors have a twin on the host, through
 // which they go.
 #pragma once
 
@@ -19,8 +19,6 @@ class HostSlices {
   /// The same slices in host memory.
   const std::vector<checkpoint::TensorSlice>& slices() const { return on_host_; }
 
-  /// What the device holds now, into slices(); waits for the stream. Nothing to do on the host.
-  void fetch();
   /// What slices() hold, into the device.
   void push();
 

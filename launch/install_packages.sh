@@ -7,7 +7,7 @@ packages="g++ cmake ninja-build git pkg-config libboost1.81-dev libboost-program
   libopenmpi-dev openmpi-bin libhdf5-dev libopenblas-openmp-dev prometheus-cpp-dev libssl-dev libxxhash-dev"
 for option in "$@"; do
   case $option in
-    --tests) packages+=" libgtest-dev libbenchmark-dev clang-format python3-venv" ;;
+    --tests) packages+=" libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools" ;;
     --slow-tests) packages+=" clang-tidy-19" ;;
     --quickstart) packages+=" bible-kjv" ;;
     *) echo "install_packages.sh: unknown option $option (there are --tests, --slow-tests and --quickstart)" >&2 && exit 2 ;;

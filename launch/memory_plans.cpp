@@ -7,6 +7,7 @@
 #include <optional>
 #include <sstream>
 
+#include "checkpoint/snapshot.h"
 #include "launch/number_text.h"
 #include "runtime/error.h"
 
@@ -40,7 +41,8 @@ std::string advice(const TrainingSettings& settings, const RankPlan& plan, int64
   return text + "or choose " + zero + "a smaller --model";
 }
 
-/// A checkpoint of a model on a GPU goes through a copy in host memory: parameters and both moments.
+/// A checkpoint is loaded into a GPU through a copy in host memory: parameters and both moments. (Saving takes what
+/// share_snapshot_memory finds.)
 void check_host_memory(const TrainingSettings& settings) {
   const int64_t needed_bytes = 12 * model::parameter_count(settings.config);
   const std::optional<int64_t> available_bytes = runtime::available_memory_bytes(runtime::Device::cpu);
@@ -88,6 +90,33 @@ void check_memory(const TrainingSettings& settings, const std::vector<RankPlan>&
                                       " are free; " + advice(settings, largest(here), room_bytes));
   }
   if (on_gpu) check_host_memory(settings);
+}
+
+int64_t share_snapshot_memory(runtime::Communicator& world, int64_t wanted_bytes, std::optional<double> asked_gb) {
+  constexpr int64_t kSmallestBytes = checkpoint::Snapshot::kSmallestBytes;
+  constexpr double kMostOfFree = 0.9;
+  const int64_t asked_bytes = asked_gb ? static_cast<int64_t>(*asked_gb * 1e9) : wanted_bytes;
+  const int64_t bytes = std::min(wanted_bytes, std::max(asked_bytes, kSmallestBytes));
+
+  world.barrier().wait();  // all have taken what they planned
+  const std::optional<int64_t> free_bytes = runtime::available_memory_bytes(runtime::Device::cpu);
+  int64_t needed_bytes = 0;
+  const std::string here = host_name();
+  for (const std::string& text : runtime::all_gather_bytes(world, std::to_string(bytes) + " " + here)) {
+    std::istringstream words(text);
+    int64_t other_bytes = 0;
+    std::string host;
+    words >> other_bytes >> host;
+    if (host == here) needed_bytes += other_bytes;
+  }
+  if (!free_bytes || static_cast<double>(needed_bytes) <= kMostOfFree * static_cast<double>(*free_bytes)) return bytes;
+  if (asked_gb) {
+    throw Error(ErrorKind::usage, "--snapshot-memory " + number_text(*asked_gb) + ": the ranks of this machine need " +
+                                      bytes_text(needed_bytes) + " of it, " + bytes_text(*free_bytes) +
+                                      " are free beside the plan; lower it, or leave it out for what there is");
+  }
+  const double part = kMostOfFree * static_cast<double>(*free_bytes) / static_cast<double>(needed_bytes);
+  return std::min(bytes, std::max(kSmallestBytes, static_cast<int64_t>(part * static_cast<double>(bytes))));
 }
 
 }  // namespace trireme::launch

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,5 +31,10 @@ const RankPlan& largest(const std::vector<RankPlan>& plans);
 /// Throws Error(usage) with both numbers and what would need less when the plans of this rank's machine exceed its free
 /// memory, on a GPU or on the host, and when there is no room for the twin of a GPU's checkpoint.
 void check_memory(const TrainingSettings& settings, const std::vector<RankPlan>& plans, int rank);
+
+/// Bytes of host memory for this rank's copy of a step that is being saved, of `wanted_bytes` for one that training
+/// never waits for: all of them where this machine has so much free, else this rank's share of what it has; or what
+/// --snapshot-memory says, with Error(usage) where there is not so much. Collective; all planned memory is taken.
+int64_t share_snapshot_memory(runtime::Communicator& world, int64_t wanted_bytes, std::optional<double> asked_gb);
 
 }  // namespace trireme::launch

@@ -23,29 +23,31 @@ namespace json = boost::json;
 namespace {
 
 /// The newest checkpoint of the run whose files are whole.
-std::string newest_good_step(runtime::Files& files, const std::string& checkpoints) {
+std::string newest_good_step(runtime::Files& files, const std::string& option, const std::string& checkpoints) {
   std::vector<int64_t> steps = checkpoint::committed_steps(files, checkpoints);
   std::ranges::reverse(steps);
-  for (int64_t step : steps) {
-    const std::string directory = checkpoint::step_directory(checkpoints, step);
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const std::string directory = checkpoint::step_directory(checkpoints, steps[i]);
     const std::vector<std::string> problems = checkpoint::verify(files, directory);
     if (problems.empty()) return directory;
-    runtime::log_warning("checkpoint of step " + std::to_string(step) + " is damaged: " + problems.front());
+    runtime::log_warning("checkpoint of step " + std::to_string(steps[i]) + " is damaged: " + problems.front() +
+                         (i + 1 == steps.size() ? "; there is no older checkpoint"
+                                                : "; falling back to step " + std::to_string(steps[i + 1])));
   }
   throw Error(ErrorKind::data,
-              "--model " + checkpoints + (steps.empty() ? ": no checkpoint yet" : ": no good checkpoint"));
-}
-
-std::string find_step_directory(runtime::Files& files, const std::string& option) {
-  if (!files.exists(option)) throw Error(ErrorKind::usage, "--model " + option + ": no such directory");
-  if (files.exists(option + "/manifest.json")) return option;
-  const std::string checkpoints = option + "/checkpoints";
-  if (files.is_directory(checkpoints)) return newest_good_step(files, checkpoints);
-  throw Error(ErrorKind::usage,
-              "--model " + option + " is neither a run (RUN/checkpoints) nor a step directory (manifest.json)");
+              option + " " + checkpoints + (steps.empty() ? ": no checkpoint yet" : ": no good checkpoint"));
 }
 
 }  // namespace
+
+std::string find_step_directory(runtime::Files& files, const std::string& option, const std::string& path) {
+  const std::string given = option + " " + path;
+  if (!files.exists(path)) throw Error(ErrorKind::usage, given + ": no such directory");
+  if (files.exists(path + "/manifest.json")) return path;
+  const std::string checkpoints = path + "/checkpoints";
+  if (files.is_directory(checkpoints)) return newest_good_step(files, option, checkpoints);
+  throw Error(ErrorKind::usage, given + " is neither a run (RUN/checkpoints) nor a step directory (manifest.json)");
+}
 
 model::ModelConfig model_to_train(runtime::Files& files, const std::string& option) {
   const std::vector<std::string> presets = model::preset_names();
@@ -67,7 +69,7 @@ model::ModelConfig model_to_train(runtime::Files& files, const std::string& opti
 ModelSource find_model(runtime::Files& files, runtime::Communicator& world, const std::string& option,
                        const std::string& precision, const std::string& device) {
   ModelSource source;
-  const std::string chosen = world.rank() == 0 ? find_step_directory(files, option) : "";
+  const std::string chosen = world.rank() == 0 ? find_step_directory(files, "--model", option) : "";
   source.step_directory = runtime::all_gather_bytes(world, chosen).front();
   source.manifest = checkpoint::read_manifest(files, source.step_directory);
   const SavedRun saved = saved_run(source.manifest.state, source.step_directory);

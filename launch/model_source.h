@@ -27,6 +27,10 @@ struct ModelSource {
   model::Execution execution;     ///< how to compute it
 };
 
+/// The step directory that `path` is, or the newest good one of the run that it is; `option` is whose value that is,
+/// for messages: "--model". Reads every byte of what it tries of a run. Throws Error naming the path.
+std::string find_step_directory(runtime::Files& files, const std::string& option, const std::string& path);
+
 /// --model of evaluate and generate: a run (its newest good checkpoint) or a step directory; their --precision,
 /// where empty stands for that of the run, and --device. Collective: rank 0 chooses, since a run may be alive. Throws
 /// Error naming the path and the mend.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace trireme::launch {
 
@@ -14,6 +15,9 @@ std::string grouped(int64_t value);
 
 /// 2.50 for (2.5, 2)
 std::string fixed_text(double value, int places);
+
+/// "(768, 64)"
+std::string shape_text(const std::vector<int64_t>& shape);
 
 /// "1 document", "2 documents"
 std::string counted(int64_t count, const std::string& noun);

@@ -28,6 +28,11 @@ void check(TrainOptions& o) {
   require(o.resume.step <= o.steps, given("resume", o.resume.step) + " lies beyond " + given("steps", o.steps));
   require(o.stop_at_step == 0 || o.resume.step <= o.stop_at_step,
           given("resume", o.resume.step) + " lies beyond " + given("stop-at-step", o.stop_at_step));
+  require(o.init_from.empty() || o.resume.mode != Resume::Mode::step,
+          given("resume", o.resume.step) + " contradicts --init-from, which begins a new run: leave one of them out");
+  require(!o.init_from.empty() || o.init_tensors == TrainOptions{}.init_tensors,
+          "--init-tensors chooses among the tensors of --init-from, which is not given");
+  require(std::ranges::find(o.init_tensors, "") == o.init_tensors.end(), "--init-tensors: '' matches no tensor");
   require(o.warmup_steps < o.steps, given("warmup-steps", o.warmup_steps) + " leaves nothing of " +
                                         given("steps", o.steps) + ": it must be less");
   require(o.virtual_stages == 1 || o.pipeline_parallel > 1,
@@ -55,15 +60,16 @@ void check(BenchOptions& options) {
 }
 
 void check(CheckpointOptions& options) {
-  static const std::vector<std::string> kActions{"list", "show", "verify", "diff"};
+  static const std::vector<std::string> kActions{"list", "show", "verify", "pin", "unpin", "diff", "merge"};
   require(!options.paths.empty(),
-          "checkpoint needs an action: list, show, verify or diff; see trireme checkpoint --help");
+          "checkpoint needs an action: list, show, verify, pin, unpin, diff or merge; see trireme checkpoint --help");
   options.action = options.paths.front();
   options.paths.erase(options.paths.begin());
   if (std::find(kActions.begin(), kActions.end(), options.action) == kActions.end()) {
     const auto nearest = nearest_name(options.action, kActions);
-    require(false, "'" + options.action + "' is not an action of checkpoint; " +
-                       (nearest ? "did you mean " + *nearest + "?" : "use list, show, verify or diff"));
+    require(false,
+            "'" + options.action + "' is not an action of checkpoint; " +
+                (nearest ? "did you mean " + *nearest + "?" : "use list, show, verify, pin, unpin, diff or merge"));
   }
   const size_t wanted = options.action == "diff" ? 2 : 1;
   require(options.paths.size() == wanted, "checkpoint " + options.action + " takes " +
@@ -71,6 +77,14 @@ void check(CheckpointOptions& options) {
                                               std::to_string(options.paths.size()));
   for (const std::string& path : options.paths)
     require(!path.empty(), "checkpoint " + options.action + ": '' is not a path");
+  if (options.action == "merge") {
+    require(!options.output.empty(), "checkpoint merge needs --output FILE.h5 or FILE.safetensors");
+    return;
+  }
+  const CheckpointOptions defaults;
+  require(
+      options.output.empty() && options.tensors == defaults.tensors && !options.with_optimizer && !options.overwrite,
+      "checkpoint " + options.action + " takes no options: they are those of checkpoint merge");
 }
 
 }  // namespace trireme::launch

@@ -83,9 +83,23 @@ void add_optimizer(std::vector<Option>& table, TrainOptions& o) {
 
 void add_bookkeeping(std::vector<Option>& table, TrainOptions& o) {
   table.push_back(resume_option("resume", o.resume, "Where to begin: the newest good checkpoint, anew, or a step"));
+  table.push_back(with_default_note(
+      path_option("init-from", o.init_from, "DIR",
+                  "A new run begins with the weights of this run or step directory; one with checkpoints resumes"),
+      "by --seed"));
+  table.push_back(list_option("init-tensors", o.init_tensors, "PATTERN",
+                              "Tensors that --init-from gives, shell patterns in quotes; others begin by --seed"));
   table.push_back(
       whole_option("checkpoint-every", o.checkpoint_every, {}, "Steps between checkpoints, 0: only the last"));
-  table.push_back(whole_option("keep-last", o.keep_last, {}, "Checkpoints to keep, 0: all"));
+  table.push_back(whole_option("keep-last", o.keep_last, {},
+                               "Newest checkpoints to keep, 0: all; two good ones always stay, with 1 too"));
+  table.push_back(
+      whole_option("keep-every", o.keep_every, {},
+                   "Checkpoints to keep besides, of steps that this divides, 0: none; pinned ones stay too"));
+  table.push_back(with_default_note(
+      real_option("snapshot-memory", o.snapshot_memory, {.least = 0},
+                  "GB a rank takes to copy a step that is being saved; training waits for what does not fit"),
+      "as much as it needs, or as there is"));
   table.push_back(whole_option("validate-every", o.validate_every, {}, "Steps between validations, 0: only the last"));
   table.push_back(whole_option("log-every", o.log_every, kPositive, "Steps between lines of the log"));
   table.push_back(with_default_note(
@@ -162,9 +176,17 @@ OptionTable option_table(BenchOptions& o) {
 
 OptionTable option_table(CheckpointOptions& o) {
   return {.command = "checkpoint",
-          .summary = "Looks at checkpoints. PATH is a run or a step directory; diff compares two.",
-          .options = {},
-          .positionals = {.usage = "list|show|verify|diff PATH [PATH]", .field = &o.paths}};
+          .summary =
+              "Looks at checkpoints, and pins them. PATH is a run or a step directory; diff compares two, merge makes "
+              "one file.",
+          .options = {with_default_note(path_option("output", o.output, "FILE.h5|FILE.safetensors",
+                                                    "With merge: the file of whole tensors"),
+                                        "needed"),
+                      list_option("tensors", o.tensors, "PATTERN",
+                                  "With merge: shell patterns, in quotes, of the tensors' names"),
+                      flag_option("with-optimizer", o.with_optimizer, "With merge: Adam's moments too"),
+                      flag_option("overwrite", o.overwrite, "With merge: replace --output")},
+          .positionals = {.usage = "list|show|verify|pin|unpin|diff|merge PATH [PATH]", .field = &o.paths}};
 }
 
 }  // namespace trireme::launch

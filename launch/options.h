@@ -54,9 +54,13 @@ struct TrainOptions {
   double dropout = 0.0;
   int64_t seed = 1;
   Resume resume;
-  int64_t checkpoint_every = 1000;  ///< 0: only at the end
-  int64_t keep_last = 3;            ///< 0: all
-  int64_t validate_every = 250;     ///< 0: only at the end
+  std::string init_from;                          ///< empty: initial weights by --seed
+  std::vector<std::string> init_tensors = {"*"};  ///< of them, by shell patterns
+  int64_t checkpoint_every = 1000;                ///< 0: only at the end
+  int64_t keep_last = 3;                          ///< 0: all
+  std::optional<double> snapshot_memory;          ///< GB a rank; empty: as much as a step needs, or there is
+  int64_t keep_every = 0;                         ///< steps; 0: none for that reason
+  int64_t validate_every = 250;                   ///< 0: only at the end
   int64_t log_every = 10;
   std::string calibration;  ///< empty: no peak is known
   bool profile = false;
@@ -92,8 +96,12 @@ struct BenchOptions {
 };
 
 struct CheckpointOptions {
-  std::string action;              ///< list, show, verify or diff
+  std::string action;              ///< list, show, verify, pin, unpin, diff or merge
   std::vector<std::string> paths;  ///< two with diff, else one
+  std::string output;              ///< of merge, like all that follows
+  std::vector<std::string> tensors = {"*"};
+  bool with_optimizer = false;
+  bool overwrite = false;
 };
 
 }  // namespace trireme::launch

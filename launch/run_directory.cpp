@@ -5,8 +5,10 @@
 
 #include <boost/json.hpp>
 #include <cerrno>
+#include <charconv>
 #include <utility>
 
+#include "checkpoint/attempt.h"
 #include "launch/json_text.h"
 #include "runtime/error.h"
 #include "runtime/json.h"
@@ -17,6 +19,8 @@ namespace {
 namespace json = boost::json;
 using runtime::Error;
 using runtime::ErrorKind;
+
+constexpr std::string_view kUnfinished = ".tmp-";
 
 /// The step of a log line; nothing for a line that is not whole.
 std::optional<int64_t> step_of(std::string_view line) {
@@ -40,6 +44,43 @@ std::string lines_up_to(std::string_view text, int64_t last_step) {
     text.remove_prefix(end + 1);
   }
   return kept;
+}
+
+/// With its line end; empty when there is no line. `text` ends with whole lines.
+std::string_view last_line_of(std::string_view text) {
+  if (text.empty()) return text;
+  const size_t end_before = text.substr(0, text.size() - 1).rfind('\n');
+  return end_before == std::string_view::npos ? text : text.substr(end_before + 1);
+}
+
+/// Puts `text` at RUN/FILE by a rename, in the name of an attempt as a step is committed: PATH.tmp-7 is there, then one
+/// looks for newer claims, then it is renamed. A newer attempt claims, then sweeps PATH.tmp-7, then reads.
+void replace_file(runtime::Files& files, const std::string& path, std::string_view text, int64_t attempt) {
+  if (attempt == 0) return runtime::write_text_atomically(files, path, text);
+  const std::string run = path.substr(0, path.rfind('/'));
+  const std::string own = path + std::string(kUnfinished) + std::to_string(attempt);
+  runtime::write_text_atomically(files, own, text);
+  try {
+    checkpoint::check_attempt(files, run + "/checkpoints", attempt);
+    files.rename(own, path);
+  } catch (const Error&) {
+    files.remove_all(own);
+    checkpoint::check_attempt(files, run + "/checkpoints", attempt);  // whose sweep took it away
+    throw;
+  }
+  files.sync_directory(run);
+}
+
+/// Of "config.json.tmp-7", and of "config.json.tmp-7.tmp", which was to become it.
+std::optional<int64_t> attempt_writing(std::string_view name) {
+  if (!name.starts_with("config.json") && !name.starts_with("log")) return std::nullopt;
+  const size_t mark = name.rfind(kUnfinished);
+  if (mark == std::string_view::npos) return std::nullopt;
+  const std::string_view digits = name.substr(mark + kUnfinished.size());
+  int64_t attempt = 0;
+  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), attempt);
+  const std::string_view rest = digits.substr(static_cast<size_t>(end - digits.data()));
+  return code == std::errc() && (rest.empty() || rest == ".tmp") ? std::optional(attempt) : std::nullopt;
 }
 
 struct JsonOfOption {
@@ -74,21 +115,37 @@ json::object step_json(const StepRecord& record) {
   return object;
 }
 
-RunLog::RunLog(runtime::Files& files, std::string path, int64_t last_step) : path_(std::move(path)) {
-  if (files.exists(path_)) {
-    const std::string text = runtime::read_text(files, path_);
-    const std::string kept = lines_up_to(text, last_step);
-    if (kept != text) runtime::write_text_atomically(files, path_, kept);
+RunLog::RunLog(runtime::Files& files, std::string path, int64_t last_step, int64_t attempt)
+    : files_(&files), path_(std::move(path)), attempt_(attempt) {
+  if (files.is_regular_file(path_)) {
+    replace_file(files, path_, lines_up_to(runtime::read_text(files, path_), last_step), attempt_);
   }
-  descriptor_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw Error(ErrorKind::io, "cannot write " + path_ + ": " + runtime::system_message(errno));
+  open();
 }
 
 RunLog::RunLog(RunLog&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+    : files_(other.files_),
+      path_(std::move(other.path_)),
+      attempt_(other.attempt_),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 RunLog::~RunLog() {
   if (descriptor_ >= 0) close(descriptor_);
+}
+
+void RunLog::open() {
+  if (descriptor_ >= 0) close(descriptor_);
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) throw Error(ErrorKind::io, "cannot write " + path_ + ": " + runtime::system_message(errno));
+}
+
+void RunLog::put(const json::object& line) {
+  std::string text = runtime::read_text(*files_, path_);
+  const std::string_view last = last_line_of(text);
+  if (last.empty() || step_of(last) != line.at("step").as_int64()) return append(line);
+  text.resize(text.size() - last.size());
+  replace_file(*files_, path_, text + json_line(line) + "\n", attempt_);
+  open();  // the file of that name is another one now
 }
 
 void RunLog::append(const json::object& line) {
@@ -109,7 +166,8 @@ void RunLog::append(const json::object& line) {
   }
 }
 
-RunDirectory::RunDirectory(runtime::Files& files, std::string path) : files_(files), path_(std::move(path)) {
+RunDirectory::RunDirectory(runtime::Files& files, std::string path, int64_t attempt)
+    : files_(files), path_(std::move(path)), attempt_(attempt) {
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
   try {
     files_.make_directory(path_);
@@ -118,8 +176,15 @@ RunDirectory::RunDirectory(runtime::Files& files, std::string path) : files_(fil
   }
 }
 
+void RunDirectory::sweep() {
+  for (const std::string& name : files_.list(path_)) {
+    const std::optional<int64_t> attempt = attempt_writing(name);
+    if (attempt && *attempt < attempt_) files_.remove_all(path_ + "/" + name);
+  }
+}
+
 void RunDirectory::write_config(const json::object& config) {
-  runtime::write_text_atomically(files_, path_ + "/config.json", json_text(config));
+  replace_file(files_, path_ + "/config.json", json_text(config), attempt_);
 }
 
 bool RunDirectory::has_log() const {
@@ -127,11 +192,19 @@ bool RunDirectory::has_log() const {
   return files_.exists(log) && !runtime::read_text(files_, log).empty();
 }
 
+std::optional<json::object> RunDirectory::last_logged() const {
+  if (!has_log()) return std::nullopt;
+  const std::string text = runtime::read_text(files_, path_ + "/log.jsonl");
+  const std::string_view last = last_line_of(text);
+  if (!step_of(last)) return std::nullopt;
+  return runtime::parse_json(last).as_object();
+}
+
 std::string RunDirectory::set_log_aside() {
   const auto aside = [&](int64_t number) { return path_ + "/log-aside-" + std::to_string(number) + ".jsonl"; };
   int64_t number = 1;
   while (files_.exists(aside(number))) ++number;
-  runtime::write_text_atomically(files_, aside(number), runtime::read_text(files_, path_ + "/log.jsonl"));
+  replace_file(files_, aside(number), runtime::read_text(files_, path_ + "/log.jsonl"), attempt_);
   return aside(number);
 }
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <thread>
 #include <vector>
-#include <vector>
 
+#include "checkpoint/step_directory.h"
 #include "data/token_dataset.h"
 #include "launch/commands.h"
 #include "launch/memory_plans.h"
@@ -14,11 +14,12 @@
 #include "launch/number_text.h"
 #include "launch/profile_table.h"
 #include "launch/rank_agreement.h"
+#include "launch/run_claim.h"
+#include "launch/run_probe.h"
 #include "launch/training_run.h"
 #include "model/stages.h"
 #include "runtime/cuda_queue.h"
 #include "runtime/error.h"
-#include "runtime/file_lock.h"
 #include "runtime/log.h"
 #include "runtime/processor.h"
 #include "runtime/threads.h"
@@ -96,18 +97,6 @@ void check_files_agree(runtime::Communicator& world, const TrainingSettings& set
   if (difference) throw runtime::Error(runtime::ErrorKind::usage, *difference);
 }
 
-/// RUN/checkpoints/RUN.lock, held by the first rank for as long as it trains, and by nobody once that process is dead.
-runtime::FileLock lock_run(runtime::Files& files, const std::string& run) {
-  const std::string checkpoints = RunDirectory(files, run).checkpoints_path();
-  files.make_directory(checkpoints);
-  const std::string path = checkpoints + "/RUN.lock";
-  std::optional<runtime::FileLock> lock = runtime::FileLock::try_lock(path);
-  if (lock) return std::move(*lock);
-  throw runtime::Error(runtime::ErrorKind::usage, "--run " + run + " is being trained by " +
-                                                      runtime::FileLock::owner(path) +
-                                                      "; wait for it, or choose another --run");
-}
-
 /// Every rank writes its part of a checkpoint into the run: a directory that only some of them see is found now, not
 /// when the first checkpoint is saved. Collective; rank 0 holds the lock. A network's file system may take a moment.
 void check_run_is_shared(runtime::Files& files, runtime::Communicator& world, const std::string& run) {
@@ -121,6 +110,23 @@ void check_run_is_shared(runtime::Files& files, runtime::Communicator& world, co
   throw runtime::Error(runtime::ErrorKind::usage,
                        "--run " + run + " of rank 0 is not that of rank " + std::to_string(blind - missing.begin()) +
                            ": name a directory on a file system that all ranks share, or its absolute path");
+}
+
+/// Those of --init-from, unless the run has checkpoints, from which it goes on: so the same command begins a run and
+/// brings it back after a failure.
+std::optional<InitialWeights> initial_weights_of_new_run(runtime::Files& files, runtime::Communicator& world,
+                                                         const TrainingSettings& settings) {
+  const TrainOptions& options = settings.options;
+  if (options.init_from.empty()) return std::nullopt;
+  const bool is_new = world.rank() != 0 || checkpoint::committed_steps(files, options.run + "/checkpoints").empty();
+  if (runtime::all_gather_bytes(world, is_new ? "new" : "old").front() == "new") {
+    return find_initial_weights(files, world, options, settings.config, settings.tokenizer);
+  }
+  if (world.rank() == 0) {
+    runtime::log_info("--init-from " + options.init_from + " is for a new run and is left out: --run " + options.run +
+                      " goes on from its own checkpoints");
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -143,18 +149,19 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   }
   check_files_agree(world, settings, validation);
   check_run(files, settings);
+  settings.initial_weights = initial_weights_of_new_run(files, world, settings);
   const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution, settings.layout.mesh,
                                                         settings.step_shape(), settings.update(0, 1), world.rank());
   const std::vector<RankPlan> plans = gather_plans(world, plan);
   check_memory(settings, plans, world.rank());
-  std::optional<runtime::FileLock> lock;
-  if (world.rank() == 0) lock = lock_run(files, options.run);
-  world.barrier().wait();  // rank 0 has the lock, and all have seen how much memory is free
+  // Collective: rank 0 has the lock, and all have seen how much memory is free.
+  const std::optional<runtime::FileLock> lock = lock_run(files, world, options.run);
   check_run_is_shared(files, world, options.run);
+  probe_run(files, world, options.run);
   if (world.rank() == 0) say_what_is_trained(settings, plans);
   if (world.rank() == 0 && settings.calibration) say_what_mfu_is(settings, world.size());
   TrainingRun run(settings, plan, world, training, validation ? &*validation : nullptr);
-  run.run();
+  run.run(claim_run(files, world, options.run));  // all that can refuse to start is done
   return 0;
 }
 

@@ -1,12 +1,14 @@
 #include "launch/training_run.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
-#include "checkpoint/retention.h"
-#include "checkpoint/save.h"
+#include "checkpoint/attempt.h"
+#include "launch/memory_plans.h"
 #include "launch/microbatch.h"
 #include "launch/number_text.h"
+#include "launch/run_claim.h"
 #include "launch/version.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -21,6 +23,9 @@ namespace {
 
 /// So many steps in a row without an update are no accident.
 constexpr int64_t kDiverged = 10;
+
+/// Of seconds that a step waited for the save before.
+constexpr double kLongWait = 1;
 
 /// While it lives the stream's ops are timed into `profile` (null: they are not): those of a step, not of validation.
 class ProfileScope {
@@ -41,11 +46,29 @@ int64_t saved_bytes(const model::ModelConfig& config) {
   return 12 * model::parameter_count(config);
 }
 
-std::vector<checkpoint::TensorSlice> chosen(const std::vector<checkpoint::TensorSlice>& all,
-                                            const std::vector<size_t>& indices) {
+std::vector<checkpoint::TensorSlice> at_indices(const std::vector<checkpoint::TensorSlice>& all,
+                                                const std::vector<size_t>& indices) {
   std::vector<checkpoint::TensorSlice> some;
   for (size_t i : indices) some.push_back(all[i]);
   return some;
+}
+
+/// Of host memory, for a step that is being saved while training goes on. Collective.
+int64_t agree_on_snapshot_bytes(const TrainingSettings& settings, runtime::Communicator& world,
+                                const std::vector<checkpoint::TensorSlice>& written) {
+  int64_t all_bytes = 0;
+  for (const checkpoint::TensorSlice& slice : written) all_bytes += slice.data.bytes();
+  // Nothing goes on beside the only save, that of the last step.
+  const bool is_behind = settings.options.checkpoint_every > 0;
+  const int64_t wanted_bytes = is_behind ? all_bytes : std::min(all_bytes, checkpoint::Snapshot::kSmallestBytes);
+  const int64_t bytes = share_snapshot_memory(world, wanted_bytes, settings.options.snapshot_memory);
+  if (world.rank() == 0 && bytes < wanted_bytes) {
+    runtime::log_info("copies of a step that is saved: " + bytes_text(bytes) + " of " + bytes_text(wanted_bytes) +
+                      " a rank; training waits while the rest is written");
+  } else if (world.rank() == 0 && is_behind) {
+    runtime::log_info("copies of a step that is saved: " + bytes_text(bytes) + " a rank");
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -63,8 +86,7 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::Memory
       trainer_(model::make_trainer(settings.config, model::Purpose::training, settings.execution, stream_, memory_,
                                    groups_)),
       held_(rank_slices(trainer_->units, Contents::training, groups_.at)),
-      tensors_(stream_, held_.slices),
-      written_(written_slices(held_, groups_.mesh, groups_.at, settings.layout.zero_stage)),
+      written_(at_indices(held_.slices, written_slices(held_, groups_.mesh, groups_.at, settings.layout.zero_stage))),
       metrics_({.version = version(), .commit = commit()}) {
   metrics_.set_ranks(world.size());
   if (settings.calibration) {
@@ -76,8 +98,10 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::Memory
   }
 }
 
-void TrainingRun::run() {
+void TrainingRun::run(int64_t attempt) {
+  attempt_ = attempt;
   if (!start_or_resume()) return;
+  saver_.emplace(files_, world_, stream_, agree_on_snapshot_bytes(settings_, world_, written_));
   data::TrainingLoader loader(training_, {.sequence_length = settings_.sequence_length,
                                           .global_batch_size = settings_.options.global_batch_size,
                                           .microbatch_size = settings_.layout.microbatch_size,
@@ -88,7 +112,7 @@ void TrainingRun::run() {
   while (progress_.step < settings_.last_step) {
     StepRecord record = step(loader);
     const bool validates = validation_ && (due(settings_.options.validate_every) || is_last());
-    if (due(settings_.options.checkpoint_every) || is_last()) save(record, is_last());
+    if (due(settings_.options.checkpoint_every) || is_last()) save(record);
     if (validates) validate(record);  // it may take long, and fail: what was trained is saved
     if (!is_leader()) continue;
     const bool logged = validates || due(settings_.options.log_every) || progress_.step == 1 || is_last();
@@ -114,7 +138,16 @@ void TrainingRun::run() {
 /// A log that cannot be written (a full disk) is no reason to lose the training behind it.
 void TrainingRun::log(const StepRecord& record) {
   try {
-    log_->append(record);
+    checkpoint::check_attempt(files_, directory_->checkpoints_path(), attempt_, run_owner());
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::peer) throw;  // the log is another attempt's now
+  }
+  try {
+    if (is_last()) {
+      log_->put(step_json(record));
+    } else {
+      log_->append(record);
+    }
   } catch (const Error& error) {
     if (lost_lines_++ == 0) runtime::log_error(std::string(error.what()) + "; training goes on");
   }
@@ -132,7 +165,7 @@ StepRecord TrainingRun::step(data::TrainingLoader& loader) {
     microbatches.push_back(host_microbatch(batch, settings_.sequence_length));
 
   const model::UpdateOptions update = settings_.update(progress_.step, progress_.updates + 1);
-  const model::StepResult result = model::train_step(*trainer_, microbatches, update);
+  const model::StepResult result = model::train_step(*trainer_, microbatches, update, saver_->vote());
   progress_.step += 1;
   progress_.samples += settings_.options.global_batch_size;
   (result.updated ? progress_.updates : progress_.skipped_steps) += 1;
@@ -157,6 +190,7 @@ StepRecord TrainingRun::step(data::TrainingLoader& loader) {
   }
   add_to_profile(record);
   report(record, result);
+  if (const std::optional<checkpoint::SaveEnd> end = saver_->advance(result.votes)) end_save(*end);
   return record;
 }
 
@@ -226,40 +260,53 @@ void TrainingRun::validate(StepRecord& record) {
   metrics_.add_phase_seconds("eval", record.phase_seconds["eval"]);
 }
 
-void TrainingRun::save(StepRecord& record, bool is_last) {
+/// What training waits for: the copy, and a save before it that is not done yet. The last save is waited for.
+void TrainingRun::save(StepRecord& record) {
   const runtime::Stopwatch watch;
-  try {
-    tensors_.fetch();
-    checkpoint::save(files_, world_,
-                     {.checkpoints_directory = directory_->checkpoints_path(),
-                      .step = progress_.step,
-                      .run_id = run_id_,
-                      .attempt = attempt_,
-                      .writer = {.version = version(), .commit = commit()},
-                      .layout = layout_json(settings_.layout),
-                      .state = state_json(settings_, progress_),
-                      .slices = chosen(tensors_.slices(), written_)});
-    metrics_.record_checkpoint("success");
+  if (saver_->in_flight()) {
+    const int64_t late_step = end_save(saver_->finish());
+    if (is_leader() && watch.seconds() >= kLongWait) {
+      runtime::log_warning("waited " + duration_text(watch.seconds()) + " until step " + std::to_string(late_step) +
+                           " was saved: raise --checkpoint-every");
+    }
+  }
+  saver_->begin({.checkpoints_directory = directory_->checkpoints_path(),
+                 .step = progress_.step,
+                 .run_id = run_id_,
+                 .attempt = attempt_,
+                 .owner = run_owner(),
+                 .writer = {.version = version(), .commit = commit()},
+                 .layout = layout_json(settings_.layout),
+                 .state = state_json(settings_, progress_),
+                 .retention = settings_.retention(),
+                 .slices = written_});
+  metrics_.record_checkpoint_phase("snapshot", watch.seconds());
+  if (is_last()) {
+    if (is_leader()) log(record);  // once it is committed nobody trains this step again; it is logged anew at its end
+    end_save(saver_->finish());
+  }
+  record.phase_seconds["checkpoint"] = watch.seconds();
+}
+
+/// A save that failed because of the disk or of memory leaves older checkpoints alone, and training goes on: the next
+/// one may work. But the last one is the last.
+int64_t TrainingRun::end_save(const checkpoint::SaveEnd& end) {
+  metrics_.record_checkpoint_phase("write", end.seconds);
+  metrics_.record_checkpoint(end.failure ? "failure" : "success");
+  if (!end.failure) {
     metrics_.set_newest_checkpoint(
         saved_bytes(settings_.config),
         std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
-    if (is_leader()) remove_old_checkpoints();
-  } catch (const Error& error) {
-    metrics_.record_checkpoint("failure");
-    if (is_last || error.kind() != ErrorKind::io) throw;
-    if (is_leader()) runtime::log_error(std::string(error.what()) + "; training goes on");
+    return end.step;
   }
-  record.phase_seconds["checkpoint"] = watch.seconds();
-  metrics_.record_checkpoint_phase("write", record.phase_seconds["checkpoint"]);
-}
-
-/// Too many checkpoints are no failure of the save before.
-void TrainingRun::remove_old_checkpoints() {
-  try {
-    checkpoint::keep_last(files_, directory_->checkpoints_path(), settings_.options.keep_last);
-  } catch (const Error& error) {
-    runtime::log_warning(std::string("old checkpoints stay: ") + error.what());
+  failed_saves_ += 1;
+  const bool may_go_on = end.failure->kind() == ErrorKind::io || end.failure->kind() == ErrorKind::device;
+  if (end.step == settings_.last_step || !may_go_on) throw Error(*end.failure);
+  if (is_leader()) {
+    runtime::log_error(std::string(end.failure->what()) + "; training goes on (" +
+                       counted(failed_saves_, "failed save") + " so far)");
   }
+  return end.step;
 }
 
 }  // namespace trireme::launch

@@ -7,10 +7,10 @@
 #include <optional>
 #include <vector>
 
+#include "checkpoint/background_saver.h"
 #include "checkpoint/tensor_slice.h"
 #include "data/batch_loader.h"
 #include "launch/checkpoint_slices.h"
-#include "launch/host_slices.h"
 #include "launch/profile_table.h"
 #include "launch/progress_line.h"
 #include "launch/run_directory.h"
@@ -35,18 +35,21 @@ class TrainingRun {
   TrainingRun(const TrainingSettings& settings, const runtime::MemoryPlan& plan, runtime::Communicator& world,
               const data::TokenDataset& training, const data::TokenDataset* validation);
 
-  /// Initialises or resumes, trains to settings.last_step, saves. Collective.
-  void run();
+  /// Initialises or resumes, trains to settings.last_step, saves. `attempt` was claimed (run_claim.h); throws
+  /// Error(peer) at the next save or line of the log once a newer one is. Collective.
+  void run(int64_t attempt);
 
  private:
   bool start_or_resume();
   bool resume();
+  void take_initial_weights();
   void open_files();
+  void complete_log();
   void log(const StepRecord& record);
-  void remove_old_checkpoints();
   StepRecord step(data::TrainingLoader& loader);
   void validate(StepRecord& record);
-  void save(StepRecord& record, bool is_last);
+  void save(StepRecord& record);
+  int64_t end_save(const checkpoint::SaveEnd& end);
   void report(const StepRecord& record, const model::StepResult& result);
   void report_messages();
   void add_to_profile(const StepRecord& record);
@@ -63,16 +66,17 @@ class TrainingRun {
   runtime::Memory memory_;
   runtime::Stream stream_;
   std::unique_ptr<model::Trainer> trainer_;
-  RankSlices held_;              ///< of the trainer, parameters and moments
-  HostSlices tensors_;           ///< the same in host memory: all that is loaded
-  std::vector<size_t> written_;  ///< of those, what this rank saves
+  RankSlices held_;                                   ///< of the trainer, parameters and moments
+  std::vector<checkpoint::TensorSlice> written_;      ///< of those, what this rank saves
+  std::optional<checkpoint::BackgroundSaver> saver_;  ///< made once nothing more is loaded: both take host memory
   std::optional<data::ValidationLoader> validation_;
   Progress progress_;
   std::string run_id_;
-  int64_t attempt_ = 1;               ///< starts of this run, this one included
+  int64_t attempt_ = 0;               ///< the claimed number of this start
   std::vector<std::string> changes_;  ///< of allowed choices since the checkpoint, a line each
   std::optional<RunDirectory> directory_;
   int64_t skipped_in_a_row_ = 0;
+  int64_t failed_saves_ = 0;
   int64_t lost_lines_ = 0;               ///< of log.jsonl
   std::optional<RunLog> log_;            ///< of the leader
   std::optional<ProgressLine> display_;  ///< of the leader

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "checkpoint/manifest.h"
+#include "checkpoint/retention.h"
 #include "data/token_dataset.h"
+#include "launch/initial_weights.h"
 #include "launch/layout.h"
 #include "launch/options.h"
 #include "model/config.h"
@@ -31,8 +33,10 @@ struct TrainingSettings {
   boost::json::object tokenizer;  ///< description
   std::string data_digest;
   std::optional<runtime::Calibration> calibration;  ///< of --calibration
+  std::optional<InitialWeights> initial_weights;    ///< of --init-from, in a new run
 
   int64_t tokens_per_step() const { return options.global_batch_size * sequence_length; }
+  checkpoint::Retention retention() const { return {.keep_last = options.keep_last, .keep_every = options.keep_every}; }
   model::StepShape step_shape() const {
     return {.B = layout.microbatch_size, .T = sequence_length, .microbatches = layout.microbatches};
   }

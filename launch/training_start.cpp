@@ -5,6 +5,7 @@
 #include "checkpoint/load.h"
 #include "checkpoint/retention.h"
 #include "checkpoint/step_directory.h"
+#include "launch/host_slices.h"
 #include "launch/option_tables.h"
 #include "launch/training_run.h"
 #include "runtime/error.h"
@@ -27,7 +28,8 @@ std::string agree_on_run_id(runtime::Communicator& world) {
 }
 
 /// RUN/config.json: what was asked, what it was resolved to, and which choices a resume changed.
-json::object config_json(TrainingSettings settings, int ranks, const json::array& changes) {
+json::object config_json(TrainingSettings settings, int ranks, const json::value& initialized_from,
+                         const json::array& changes) {
   return {{"options", options_json(option_table(settings.options))},
           {"model", to_json(settings.config)},
           {"resolved",
@@ -39,6 +41,7 @@ json::object config_json(TrainingSettings settings, int ranks, const json::array
             {"sequence_length", settings.sequence_length},
             {"tokenizer", settings.tokenizer},
             {"data_digest", settings.data_digest}}},
+          {"initialized_from", initialized_from},
           {"changes", changes}};
 }
 
@@ -88,12 +91,14 @@ void check_run(runtime::Files& files, const TrainingSettings& settings) {
   check_run_identity(files, checkpoints, settings);
 }
 
-/// False when there is nothing to train; a run that is there is then left as it is.
+/// False when there is nothing to train; a run that is there is then left as it is, but for complete_log.
 bool TrainingRun::start_or_resume() {
-  directory_.emplace(files_, settings_.options.run);
+  directory_.emplace(files_, settings_.options.run, attempt_);
+  if (is_leader()) directory_->sweep();
   if (!resume()) {
     run_id_ = agree_on_run_id(world_);
     model::initialize(stream_, static_cast<uint64_t>(settings_.options.seed), trainer_->units);
+    if (!settings_.options.init_from.empty()) take_initial_weights();
     trainer_->shards.parameters_changed();
   }
   if (progress_.step >= settings_.last_step) {
@@ -101,10 +106,27 @@ bool TrainingRun::start_or_resume() {
       runtime::log_info("step " + std::to_string(progress_.step) + " of " + std::to_string(settings_.last_step) +
                         " is already done; nothing to train");
     }
+    complete_log();
     return false;
   }
   if (is_leader()) open_files();
   return true;
+}
+
+/// The last step is saved before it is validated. Where a start died between the two, that is made good. The log throws
+/// when this start was replaced while it validated.
+void TrainingRun::complete_log() {
+  if (!validation_ || !is_last()) return;
+  std::optional<json::object> line;
+  if (is_leader()) line = directory_->last_logged();
+  if (line && (line->at("step") != progress_.step || line->contains("validation_loss"))) line.reset();
+  if (runtime::all_gather_bytes(world_, line ? "validate" : "").front().empty()) return;
+  StepRecord record{.step = progress_.step};
+  validate(record);
+  if (!line) return;
+  (*line)["eval_seconds"] = record.phase_seconds.at("eval");
+  (*line)["validation_loss"] = *record.validation_loss;
+  directory_->open_log(progress_.step).put(*line);
 }
 
 /// config.json, log.jsonl and the progress line. Whatever the run has beyond the step it goes on from (the user chose
@@ -113,9 +135,11 @@ void TrainingRun::open_files() {
   const std::string checkpoints = directory_->checkpoints_path();
   const std::vector<int64_t> steps = checkpoint::committed_steps(files_, checkpoints);
   if (!steps.empty() && steps.back() > progress_.step) {
-    checkpoint::set_aside_newer(files_, checkpoints, progress_.step);
+    // The log first: it is cut once no newer checkpoint is left to tell that there is more of it.
+    const std::string log = directory_->has_log() ? ", the log as " + directory_->set_log_aside() : "";
+    checkpoint::set_aside_newer(files_, checkpoints, progress_.step, attempt_);
     runtime::log_info("checkpoints beyond step " + std::to_string(progress_.step) + " are put aside as " + checkpoints +
-                      "/aside-step-..., the log as " + directory_->set_log_aside());
+                      "/aside-step-..." + log);
   } else if (progress_.step == 0 && directory_->has_log()) {
     runtime::log_info("no checkpoint yet: starting anew; the earlier log is put aside as " +
                       directory_->set_log_aside());
@@ -131,30 +155,44 @@ void TrainingRun::open_files() {
     runtime::log_info("from step " + std::to_string(progress_.step) + " on: " + change);
     changes.push_back(json::object{{"step", progress_.step}, {"change", change}});
   }
-  directory_->write_config(config_json(settings_, world_.size(), changes));
+  json::value initialized_from;  // null: by the seed
+  if (settings_.initial_weights) initialized_from = initial_weights_json(*settings_.initial_weights);
+  if (previous && progress_.step > 0 && previous->contains("initialized_from")) {
+    initialized_from = previous->at("initialized_from");
+  }
+  directory_->write_config(config_json(settings_, world_.size(), initialized_from, changes));
   log_.emplace(directory_->open_log(progress_.step));
   display_.emplace(settings_.last_step, ProgressLine::on_terminal());
+}
+
+/// Over the initial values; all that is not taken keeps those.
+void TrainingRun::take_initial_weights() {
+  if (!settings_.initial_weights) {
+    throw Error(ErrorKind::io,
+                "--run " + settings_.options.run + " had checkpoints a moment ago and has none now; start again");
+  }
+  load_initial_weights(files_, *settings_.initial_weights, settings_.options, stream_, held_.slices);
+  model::round_masters(stream_, trainer_->units);
+  if (is_leader()) runtime::log_info(initial_weights_text(*settings_.initial_weights));
 }
 
 bool TrainingRun::resume() {
   const std::string checkpoints = directory_->checkpoints_path();
   const Resume& wanted = settings_.options.resume;
-  const std::vector<checkpoint::TensorSlice>& slices = tensors_.slices();
+  HostSlices tensors(stream_, held_.slices);
+  const std::vector<checkpoint::TensorSlice>& slices = tensors.slices();
   std::optional<checkpoint::Loaded> loaded;
   if (wanted.mode == Resume::Mode::step) {
-    const std::string directory = checkpoint::step_directory(checkpoints, wanted.step);
-    loaded = {.step = wanted.step, .manifest = checkpoint::read_manifest(files_, directory)};
-    checkpoint::load(files_, directory, loaded->manifest, slices);
+    loaded = checkpoint::load_chosen(files_, world_, checkpoints, wanted.step, slices);
   } else {
     loaded = checkpoint::load_newest(files_, world_, checkpoints, slices);
   }
   if (!loaded) return false;
-  tensors_.push();
+  tensors.push();
   model::round_masters(stream_, trainer_->units);
   trainer_->shards.parameters_changed();
   progress_ = progress_from(loaded->manifest.state, checkpoints);
   run_id_ = loaded->manifest.run_id;
-  attempt_ = loaded->manifest.attempt + 1;
   changes_ = changes_since(settings_, loaded->manifest);
   if (is_leader()) runtime::log_info("resumed from step " + std::to_string(progress_.step) + " of " + checkpoints);
   return true;

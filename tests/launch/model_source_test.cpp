@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "checkpoint/attempt.h"
 #include "checkpoint/save.h"
 #include "runtime/error.h"
 #include "tests/temporary_directory.h"
@@ -10,11 +13,13 @@ namespace trireme::launch {
 namespace {
 
 /// The state of a run of `precision`, as far as a model needs it, and one tensor.
-void save_run(const std::string& run, const std::string& precision) {
+void save_run(const std::string& run, const std::string& precision, int64_t step = 7) {
   std::vector<float> weight{1, 2, 3};
-  checkpoint::SaveRequest request{.checkpoints_directory = run + "/checkpoints",
-                                  .step = 7,
+  const std::string checkpoints = run + "/checkpoints";
+  checkpoint::SaveRequest request{.checkpoints_directory = checkpoints,
+                                  .step = step,
                                   .run_id = "test-run",
+                                  .attempt = checkpoint::claim_attempt(runtime::real_files(), checkpoints, "a test"),
                                   .layout = {{"dp", 1}},
                                   .state = {{"identity",
                                              {{"model", to_json(model::ModelConfig())},
@@ -41,6 +46,26 @@ TEST(ModelSource, IsComputedAsItWasTrainedUnlessTheUserSaysOtherwise) {
     EXPECT_EQ(find(run.path(), "fp32").execution.storage, runtime::DType::fp32);
     EXPECT_EQ(find(run.path(), "bf16").execution.storage, runtime::DType::bf16);
   }
+}
+
+TEST(ModelSource, SaysWhichStepItFallsBackTo) {
+  const tests::TemporaryDirectory run;
+  save_run(run.path(), "fp32", 7);
+  save_run(run.path(), "fp32", 8);
+  const auto damage = [&](const std::string& step) {
+    std::filesystem::resize_file(run / "checkpoints/" + step + "/shard-00000-of-00001.h5", 100);
+  };
+  damage("step-000000008");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(find(run.path(), "").step_directory, run / "checkpoints/step-000000007");
+  std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("step 8 is damaged: shard-00000-of-00001.h5: "), std::string::npos) << log;
+  EXPECT_NE(log.find("; falling back to step 7\n"), std::string::npos) << log;
+  damage("step-000000007");
+  testing::internal::CaptureStderr();
+  EXPECT_THROW(find(run.path(), ""), runtime::Error);
+  log = testing::internal::GetCapturedStderr();
+  EXPECT_NE(log.find("; there is no older checkpoint\n"), std::string::npos) << log;
 }
 
 TEST(ModelSource, PrecisionOfALaterVersionIsRefusedByName) {

@@ -90,6 +90,12 @@ TEST(TrainOptions, ContradictionsNameBothSides) {
             "--virtual-stages 2 does not go with --pipeline-schedule zb-h1, which has one chunk a stage: use 1f1b, or "
             "leave it out");
   EXPECT_EQ(train_error({"--virtual-stages", "2", "--pipeline-parallel", "2"}), "");
+  EXPECT_EQ(train_error({"--resume", "5", "--init-from", "a"}),
+            "--resume 5 contradicts --init-from, which begins a new run: leave one of them out");
+  EXPECT_EQ(train_error({"--init-tensors", "a*"}),
+            "--init-tensors chooses among the tensors of --init-from, which is not given");
+  EXPECT_EQ(train_error({"--init-from", "a", "--init-tensors", ""}), "--init-tensors: '' matches no tensor");
+  EXPECT_EQ(train_error({"--init-from", "a", "--init-tensors", "a*", "b"}), "");
   EXPECT_EQ(train_error({"--min-learning-rate", "0.001"}), "--min-learning-rate 0.001 is above --learning-rate 0.0006");
 }
 
@@ -164,7 +170,13 @@ TEST(CheckpointOptions, ActionsTakeTheirPaths) {
   EXPECT_EQ(error_of<CheckpointOptions>({"verfy", "a"}),
             "'verfy' is not an action of checkpoint; did you mean verify?");
   EXPECT_EQ(error_of<CheckpointOptions>({}),
-            "checkpoint needs an action: list, show, verify or diff; see trireme checkpoint --help");
+            "checkpoint needs an action: list, show, verify, pin, unpin, diff or merge; see trireme checkpoint --help");
+  const auto merge = parsed<CheckpointOptions>({"merge", "a", "--output", "b.h5", "--tensors", "x*", "y*"});
+  EXPECT_EQ(merge.paths, (Words{"a"}));
+  EXPECT_EQ(merge.tensors, (Words{"x*", "y*"}));
+  EXPECT_EQ(error_of<CheckpointOptions>({"merge", "a"}), "checkpoint merge needs --output FILE.h5 or FILE.safetensors");
+  EXPECT_EQ(error_of<CheckpointOptions>({"verify", "a", "--overwrite"}),
+            "checkpoint verify takes no options: they are those of checkpoint merge");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "checkpoint/attempt.h"
 #include "checkpoint/load.h"
 #include "checkpoint/save.h"
 #include "launch/checkpoint_slices.h"
@@ -64,7 +65,8 @@ State train_and_save(const LayoutCase& layout, const std::string& checkpoints, s
     for (int64_t step = 0; step < kSteps; ++step) rank.step(step);
     const State own = state_of(rank);
     const RankSlices held = slices_of(rank);
-    checkpoint::SaveRequest request{.checkpoints_directory = checkpoints, .step = kSteps, .run_id = "test"};
+    checkpoint::SaveRequest request{
+        .checkpoints_directory = checkpoints, .step = kSteps, .run_id = "test", .attempt = 1};
     for (const size_t i : written_slices(held, layout.mesh, rank.small().groups.at, layout.zero_stage)) {
       request.slices.push_back(held.slices[i]);
     }
@@ -98,6 +100,7 @@ TEST(Reshard, EveryLayoutGoesOnFromWhatEveryOtherSaved) {
   for (const LayoutCase& from : kLayouts) {
     const std::string checkpoints = directory / from.name();
     std::vector<double> unbroken;
+    ASSERT_EQ(checkpoint::claim_attempt(runtime::real_files(), checkpoints, "a test"), 1);
     const State saved = train_and_save(from, checkpoints, unbroken);
     for (const LayoutCase& to : kLayouts) {
       SCOPED_TRACE(from.name() + " into " + to.name());

@@ -8,7 +8,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
+#include "checkpoint/attempt.h"
+#include "launch/json_text.h"
 #include "launch/option_tables.h"
 #include "runtime/error.h"
 
@@ -70,6 +73,19 @@ TEST_F(RunDirectoryTest, LogNumbersReadBackAsTheSameValue) {
   EXPECT_EQ(number_in(line, "mfu"), *record.mfu);
 }
 
+TEST_F(RunDirectoryTest, PutReplacesTheLastLineOfTheSameStep) {
+  RunLog log = open().open_log(0);
+  EXPECT_FALSE(open().last_logged().has_value());
+  log.put({{"step", 1}});
+  log.put({{"step", 2}});
+  log.put({{"step", 2}, {"validation_loss", 1.5}});
+  log.append({{"step", 3}});
+  EXPECT_EQ(text("log.jsonl"), "{\"step\": 1}\n{\"step\": 2, \"validation_loss\": 1.5}\n{\"step\": 3}\n");
+  EXPECT_EQ(open().last_logged()->at("step"), 3);
+  log.put({{"step", 3}, {"loss", 1.0}});
+  EXPECT_EQ(open().last_logged()->size(), 2u);
+}
+
 TEST_F(RunDirectoryTest, NonFiniteLossIsNullAndTheStepIsMarked) {
   StepRecord record = record_of(1);
   record.loss = std::nan("");
@@ -98,6 +114,43 @@ TEST_F(RunDirectoryTest, NewRunBeginsAnEmptyLog) {
   open().open_log(0).append(record_of(2));
   EXPECT_EQ(text("log.jsonl").find("\"step\": 1,"), std::string::npos);
   EXPECT_NE(text("log.jsonl").find("\"step\": 2,"), std::string::npos);
+}
+
+TEST_F(RunDirectoryTest, AReplacedStartChangesNothing) {
+  runtime::Files& files = runtime::real_files();
+  const auto claim = [&] { return checkpoint::claim_attempt(files, path_ + "/checkpoints", "a test"); };
+  RunDirectory first(files, path_, claim());
+  RunLog first_log = first.open_log(0);
+  for (int64_t step : {1, 2}) first_log.append(record_of(step));
+  first.write_config({{"of", 1}});
+  std::ofstream(path_ + "/config.json.tmp-1") << "half";
+  std::ofstream(path_ + "/log.jsonl.tmp-1.tmp") << "half";
+
+  RunDirectory second(files, path_, claim());
+  second.sweep();
+  RunLog second_log = second.open_log(2);
+  first_log.append(record_of(9));  // it had looked for claims before, and was paused since
+  second_log.append(record_of(3));
+  second.write_config({{"of", 2}});
+  const std::string log = text("log.jsonl");
+  EXPECT_EQ(log, json_line(step_json(record_of(1))) + "\n" + json_line(step_json(record_of(2))) + "\n" +
+                     json_line(step_json(record_of(3))) + "\n");
+  const std::vector<std::function<void()>> writes{[&] {
+                                                    first.write_config({{"of", 1}});
+                                                  },
+                                                  [&] { first.open_log(0); }, [&] { first.set_log_aside(); },
+                                                  [&] { first_log.put(step_json(record_of(3))); }};
+  for (const std::function<void()>& write : writes) {
+    try {
+      write();
+      ADD_FAILURE() << "no error";
+    } catch (const runtime::Error& error) {
+      EXPECT_EQ(error.kind(), runtime::ErrorKind::peer) << error.what();
+    }
+  }
+  EXPECT_EQ(text("log.jsonl"), log);
+  EXPECT_EQ(second.read_config()->at("of"), 2);
+  EXPECT_EQ(files.list(path_), (std::vector<std::string>{"checkpoints", "config.json", "log.jsonl"}));
 }
 
 TEST_F(RunDirectoryTest, ConfigHoldsResolvedOptionsAndModel) {

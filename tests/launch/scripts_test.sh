@@ -50,8 +50,8 @@ all=(g++ cmake ninja-build git pkg-config libboost1.81-dev libboost-program-opti
 
 fresh_machine "${all[@]}"
 expect "all there: silent, and apt-get is left alone" 0 '' '' "$install"
-expect "tests: only what they need besides" 0 'Installing libgtest-dev libbenchmark-dev clang-format python3-venv' \
-  'apt-get update*;apt-get install*--no-install-recommends --no-remove libgtest-dev libbenchmark-dev clang-format python3-venv;' \
+expect "tests: only what they need besides" 0 'Installing libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools' \
+  'apt-get update*;apt-get install*--no-install-recommends --no-remove libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools;' \
   "$install" --tests
 fresh_machine "${all[@]:1}"
 expect "one missing: only that one" 0 'Installing g++' 'apt-get update*;apt-get install* --no-remove g++;' "$install"

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <boost/json/serialize.hpp>
 #include <cmath>
+#include <fstream>
 
 #include "tests/launch/workspace.h"
 
@@ -85,6 +87,26 @@ TEST(Train, MicrobatchesOfTheProgramFollowTheWholeBatch) {
   EXPECT_NEAR(space.log("parts").back().at("loss").to_number<double>(), expected, 1e-5 * expected);
 }
 
+TEST_P(TrainOnRanks, TheLastStepIsValidatedByTheNextStartWhenTheOneBeforeDied) {
+  Workspace space;
+  space.prepare();
+  const std::vector<std::string> words = space.train_words("run", {"--steps", "3"});
+  ASSERT_EQ(run(GetParam(), words).exit_code, 0);
+  const auto whole = space.log("run");
+  std::ofstream log(space.path("run/log.jsonl"));  // as it is when the last step was saved, and not yet validated
+  for (boost::json::object line : whole) {
+    line.erase("validation_loss");
+    log << boost::json::serialize(line) << "\n";
+  }
+  log.close();
+  const ProgramResult result = run(GetParam(), words);
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  const auto again = space.log("run");
+  ASSERT_EQ(again.size(), 3u);
+  EXPECT_EQ(again.back().at("validation_loss"), whole.back().at("validation_loss"));
+  EXPECT_EQ(again.back().at("loss"), whole.back().at("loss"));
+}
+
 TEST(Train, ChangedChoicesAreSaidAndRecorded) {
   Workspace space;
   space.prepare();
@@ -157,6 +179,53 @@ TEST(Train, GoingBackToAnOlderStepPutsTheNewerOnesAside) {
   EXPECT_EQ(space.log("run").size(), 6u);
   EXPECT_TRUE(std::filesystem::exists(space.path("run/checkpoints/aside-step-000000004"))) << result.error;
   EXPECT_TRUE(std::filesystem::exists(space.path("run/checkpoints/step-000000006"))) << result.error;
+}
+
+TEST(Train, AChosenStepThatIsDamagedIsNamedOnceAndNoOtherIsTried) {
+  Workspace space;
+  space.prepare();
+  ASSERT_EQ(run(2, space.train_words("run", {"--steps", "4", "--checkpoint-every", "2"})).exit_code, 0);
+  const std::string shard = space.path("run/checkpoints/step-000000004/shard-00001-of-00002.h5");
+  std::filesystem::resize_file(shard, 1000);
+  const std::string log = space.read("run/log.jsonl");
+  for (const int ranks : {1, 2}) {
+    const ProgramResult result = run(ranks, space.train_words("run", {"--steps", "6", "--resume", "4"}));
+    EXPECT_EQ(result.exit_code, 1);
+    const std::string line = "step 4 cannot be loaded: ";
+    const size_t said = result.error.find(line);
+    ASSERT_NE(said, std::string::npos) << result.error;
+    EXPECT_NE(result.error.find(shard, said), std::string::npos) << result.error;
+    EXPECT_EQ(result.error.find(line, said + 1), std::string::npos) << "one rank says it: " << result.error;
+    EXPECT_EQ(space.read("run/log.jsonl"), log);
+  }
+  const ProgramResult result = run(2, space.train_words("run", {"--steps", "6"}));
+  EXPECT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_NE(result.error.find("falling back to step 2"), std::string::npos) << result.error;
+  EXPECT_EQ(space.log("run").size(), 6u);
+}
+
+TEST(Train, KeepsTheCheckpointsThatTheRulesAndPinsSay) {
+  Workspace space;
+  space.prepare();
+  const auto train = [&](const std::string& steps) {
+    return space.train_words("run",
+                             {"--steps", steps, "--checkpoint-every", "2", "--keep-last", "1", "--keep-every", "6"});
+  };
+  const auto left = [&] {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(space.path("run/checkpoints"))) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("step-")) names.push_back(name);
+    }
+    std::ranges::sort(names);
+    return names;
+  };
+  ASSERT_EQ(run_trireme(train("8")).exit_code, 0);
+  EXPECT_EQ(left(), (std::vector<std::string>{"step-000000006", "step-000000008"}));
+  ASSERT_EQ(run_trireme({"checkpoint", "pin", space.path("run")}).exit_code, 0);
+  ASSERT_EQ(run_trireme(train("14")).exit_code, 0);
+  EXPECT_EQ(left(), (std::vector<std::string>{"step-000000006", "step-000000008", "step-000000008.pinned",
+                                              "step-000000012", "step-000000014"}));
 }
 
 TEST(Train, TwoProcessesDoNotShareARun) {
