@@ -167,7 +167,7 @@ void close_directory(runtime::Files& files, const std::string& checkpoints_direc
   const std::string mark = "-of-attempt-" + std::to_string(attempt);
   if (name.starts_with("aside-")) {
     if (stem.ends_with(mark)) return empty_aside(files, checkpoints_directory, name);
-    const std::string closed = directory_of_attempt(stem + mark, attempt);
+    const std::string closed = path_of_attempt(stem + mark, attempt);
     if (rename_if_there(files, from, checkpoints_directory + "/" + closed)) {
       empty_aside(files, checkpoints_directory, closed);
     }
@@ -221,7 +221,7 @@ void check_attempt(runtime::Files& files, const std::string& checkpoints_directo
                                    "): the directory was removed and begun anew; this one (" + owner_text + ") ends");
 }
 
-std::string directory_of_attempt(const std::string& path, int64_t attempt) {
+std::string path_of_attempt(const std::string& path, int64_t attempt) {
   return path + std::string(kUnfinished) + std::to_string(attempt);
 }
 

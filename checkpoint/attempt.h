@@ -33,8 +33,8 @@ int64_t claim_attempt(runtime::Files& files, const std::string& checkpoints_dire
 void check_attempt(runtime::Files& files, const std::string& checkpoints_directory, int64_t attempt,
                    const std::string& owner_text = "");
 
-/// PATH.tmp-7: the directory of an attempt through which a step comes to PATH or leaves it.
-std::string directory_of_attempt(const std::string& path, int64_t attempt);
+/// PATH.tmp-7: of an attempt, through which a step, or a file of the run, comes to PATH or leaves it.
+std::string path_of_attempt(const std::string& path, int64_t attempt);
 
 /// Removes what attempts up to `attempt` left unfinished (step-*.tmp-N, trash-*.tmp-N), and trash; sets a step
 /// aside to the end that they were setting aside (aside-*.tmp-N). What belongs to higher attempts is left alone.

@@ -27,7 +27,7 @@ std::string pin_path(const std::string& checkpoints_directory, int64_t step) {
 std::string take_out(runtime::Files& files, const std::string& checkpoints_directory, const std::string& prefix,
                      int64_t step, int64_t attempt) {
   const std::string name = step_name(step);
-  const std::string own = directory_of_attempt(checkpoints_directory + "/" + prefix + name, attempt);
+  const std::string own = path_of_attempt(checkpoints_directory + "/" + prefix + name, attempt);
   files.make_directory(own);
   check_attempt(files, checkpoints_directory, attempt);
   try {

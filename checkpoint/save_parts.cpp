@@ -23,7 +23,7 @@ using runtime::Error;
 using runtime::ErrorKind;
 
 std::string unfinished_directory(const SaveRequest& request) {
-  return directory_of_attempt(step_directory(request.checkpoints_directory, request.step), request.attempt);
+  return path_of_attempt(step_directory(request.checkpoints_directory, request.step), request.attempt);
 }
 
 std::string five_digits(size_t number) {

@@ -58,7 +58,7 @@ std::string_view last_line_of(std::string_view text) {
 void replace_file(runtime::Files& files, const std::string& path, std::string_view text, int64_t attempt) {
   if (attempt == 0) return runtime::write_text_atomically(files, path, text);
   const std::string run = path.substr(0, path.rfind('/'));
-  const std::string own = path + std::string(kUnfinished) + std::to_string(attempt);
+  const std::string own = checkpoint::path_of_attempt(path, attempt);
   runtime::write_text_atomically(files, own, text);
   try {
     checkpoint::check_attempt(files, run + "/checkpoints", attempt);

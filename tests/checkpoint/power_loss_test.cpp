@@ -115,7 +115,7 @@ TEST(PowerLoss, ADeletionLeavesAllOrNothing) {
 TEST(PowerLoss, ASweepOfWhatWasGoingAsideLosesNoStep) {
   MemoryFiles disk;
   begin_run(disk);
-  const std::string own = directory_of_attempt(std::string(kDirectory) + "/aside-" + step_name(3), 1);
+  const std::string own = path_of_attempt(std::string(kDirectory) + "/aside-" + step_name(3), 1);
   disk.make_directory(own);
   disk.rename(step_directory(kDirectory, 3), own + "/" + step_name(3));
   disk.sync_directory(own);
