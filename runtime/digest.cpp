@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include <array>
+#include <new>
 
 #include "runtime/error.h"
 
@@ -22,6 +23,35 @@ Hash128 xxh3_128(std::span<const std::byte> bytes) {
   return {hash.low64, hash.high64};
 }
 
+struct Xxh3Stream::State {
+  XXH3_state_t* xxh3 = XXH3_createState();
+  State() {
+    if (xxh3 == nullptr) throw std::bad_alloc();
+    XXH3_128bits_reset(xxh3);
+  }
+  ~State() { XXH3_freeState(xxh3); }
+};
+
+Xxh3Stream::Xxh3Stream() : state_(std::make_unique<State>()) {}
+Xxh3Stream::~Xxh3Stream() = default;
+Xxh3Stream::Xxh3Stream(Xxh3Stream&& other) noexcept = default;
+Xxh3Stream& Xxh3Stream::operator=(Xxh3Stream&& other) noexcept = default;
+
+void Xxh3Stream::update(std::span<const std::byte> bytes) {
+  XXH3_128bits_update(state_->xxh3, bytes.data(), bytes.size());
+}
+
+Hash128 Xxh3Stream::peek() const {
+  const XXH128_hash_t hash = XXH3_128bits_digest(state_->xxh3);
+  return {hash.low64, hash.high64};
+}
+
+Hash128 Xxh3Stream::finish() {
+  const Hash128 hash = peek();
+  XXH3_128bits_reset(state_->xxh3);
+  return hash;
+}
+
 struct Sha256::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   ~State() { EVP_MD_CTX_free(context); }
@@ -32,6 +62,8 @@ Sha256::Sha256() : state_(std::make_unique<State>()) {
 }
 
 Sha256::~Sha256() = default;
+Sha256::Sha256(Sha256&& other) noexcept = default;
+Sha256& Sha256::operator=(Sha256&& other) noexcept = default;
 
 void Sha256::update(std::span<const std::byte> bytes) {
   check(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()), "EVP_DigestUpdate");

@@ -29,6 +29,24 @@ struct Hash128 {
 /// XXH3, 128 bits, seed 0.
 Hash128 xxh3_128(std::span<const std::byte> bytes);
 
+/// XXH3-128 of bytes that come in pieces: that of the whole.
+class Xxh3Stream {
+ public:
+  Xxh3Stream();
+  ~Xxh3Stream();
+  Xxh3Stream(Xxh3Stream&& other) noexcept;
+  Xxh3Stream& operator=(Xxh3Stream&& other) noexcept;
+  void update(std::span<const std::byte> bytes);
+  /// Of all bytes since construction or the last finish(); the stream goes on.
+  Hash128 peek() const;
+  /// The same, but the stream begins anew.
+  Hash128 finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 /// 64 lower-case hexadecimal digits.
 std::string sha256(std::string_view bytes);
 
@@ -37,6 +55,8 @@ class Sha256 {
  public:
   Sha256();
   ~Sha256();
+  Sha256(Sha256&& other) noexcept;
+  Sha256& operator=(Sha256&& other) noexcept;
   void update(std::span<const std::byte> bytes);
   /// 64 lower-case hexadecimal digits; call once.
   std::string finish();

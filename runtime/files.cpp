@@ -98,6 +98,8 @@ class RealFiles : public Files {
  public:
   std::unique_ptr<File> open(const std::string& path) override { return open_file("open", path, O_RDONLY); }
 
+  std::unique_ptr<File> open_for_writing(const std::string& path) override { return open_file("open", path, O_RDWR); }
+
   std::unique_ptr<File> create(const std::string& path) override {
     return open_file("create", path, O_RDWR | O_CREAT | O_EXCL);
   }

@@ -35,8 +35,11 @@ class File {
 class Files {
  public:
   virtual ~Files() = default;
+  /// For reading.
   virtual std::unique_ptr<File> open(const std::string& path) = 0;
-  /// A new file for appending; it must not exist.
+  /// An existing file for reading and writing.
+  virtual std::unique_ptr<File> open_for_writing(const std::string& path) = 0;
+  /// A new file for reading and writing; it must not exist.
   virtual std::unique_ptr<File> create(const std::string& path) = 0;
   /// Links are followed. False only for what is surely not there; when the system cannot tell, Error(io).
   virtual bool exists(const std::string& path) = 0;

@@ -51,6 +51,9 @@ class FailingFiles : public runtime::Files {
   std::unique_ptr<runtime::File> open(const std::string& path) override {
     return call("open", path, [&] { return wrap(path, below_.open(path)); });
   }
+  std::unique_ptr<runtime::File> open_for_writing(const std::string& path) override {
+    return call("open", path, [&] { return wrap(path, below_.open_for_writing(path)); });
+  }
   std::unique_ptr<runtime::File> create(const std::string& path) override {
     return call("create", path, [&] { return wrap(path, below_.create(path)); });
   }

@@ -230,11 +230,19 @@ std::shared_ptr<MemoryFiles::Node> MemoryFiles::directory(const std::string& pat
 }
 
 std::unique_ptr<runtime::File> MemoryFiles::open(const std::string& path) {
+  return open_existing(path, false);
+}
+
+std::unique_ptr<runtime::File> MemoryFiles::open_for_writing(const std::string& path) {
+  return open_existing(path, true);
+}
+
+std::unique_ptr<runtime::File> MemoryFiles::open_existing(const std::string& path, bool is_writable) {
   const Lock lock(mutex_);
   const Place place = place_of(path, "open", path);
   if (place.node == nullptr) throw io_error("open", path, ENOENT);
   if (place.node->is_directory) throw io_error("open", path, EISDIR);
-  return std::make_unique<OpenFile>(mutex_, path, place.node, false);
+  return std::make_unique<OpenFile>(mutex_, path, place.node, is_writable);
 }
 
 std::unique_ptr<runtime::File> MemoryFiles::create(const std::string& path) {

@@ -36,6 +36,7 @@ class MemoryFiles : public runtime::Files {
   std::unique_ptr<MemoryFiles> copy() { return after(Crash::process_death); }
 
   std::unique_ptr<runtime::File> open(const std::string& path) override;
+  std::unique_ptr<runtime::File> open_for_writing(const std::string& path) override;
   std::unique_ptr<runtime::File> create(const std::string& path) override;
   bool exists(const std::string& path) override;
   bool is_directory(const std::string& path) override;
@@ -52,6 +53,8 @@ class MemoryFiles : public runtime::Files {
   struct Place;
   class OpenFile;
   struct Survivors;
+
+  std::unique_ptr<runtime::File> open_existing(const std::string& path, bool is_writable);
 
   std::shared_ptr<Node> find(const std::string& path) const;
   std::shared_ptr<Node> directory(const std::string& path, const char* doing) const;

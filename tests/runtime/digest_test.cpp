@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
@@ -76,6 +77,22 @@ TEST(Xxh3, KnownAnswerAndSensitivity) {
   EXPECT_EQ(empty.high, 0x99aa06d3014798d8u);
   EXPECT_EQ(empty.low, 0x6001c324468d497fu);
   EXPECT_NE(xxh3_128(bytes_of("trireme")), xxh3_128(bytes_of("triremf")));
+}
+
+TEST(Xxh3, OfPiecesIsThatOfTheWhole) {
+  const std::vector<std::byte> bytes = random_bytes(5000);  // XXH3 has other rules up to 16, 128 and 240 bytes
+  Xxh3Stream stream;
+  EXPECT_EQ(stream.finish(), xxh3_128({}));
+  for (size_t count : {1, 16, 17, 128, 129, 240, 241, 1024, 5000}) {
+    const std::span<const std::byte> all = std::span(bytes).first(count);
+    for (size_t piece : {size_t{1}, size_t{7}, count}) {
+      for (size_t begin = 0; begin < count; begin += piece) {
+        stream.update(all.subspan(begin, std::min(piece, count - begin)));
+        EXPECT_EQ(stream.peek(), xxh3_128(all.first(std::min(begin + piece, count))));
+      }
+      EXPECT_EQ(stream.finish(), xxh3_128(all)) << count << " in pieces of " << piece;
+    }
+  }
 }
 
 TEST(Sha256, KnownAnswersWholeAndInPieces) {

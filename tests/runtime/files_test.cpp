@@ -164,5 +164,17 @@ TEST(Files, AtomicWriteReplacesAndLeavesNothingBehind) {
   EXPECT_EQ(files.list(directory.path()), Names{"a"});
 }
 
+TEST(Files, AnExistingFileIsOpenedForWriting) {
+  const tests::TemporaryDirectory directory;
+  Files& files = real_files();
+  expect_error(ErrorKind::io, "cannot open " + directory / "a" + ": No such file or directory",
+               [&] { files.open_for_writing(directory / "a"); });
+  files.create(directory / "a")->append(std::as_bytes(std::span(std::string_view("what was there"))));
+  const auto file = files.open_for_writing(directory / "a");
+  file->resize(5);
+  file->append(std::as_bytes(std::span(std::string_view("next"))));
+  EXPECT_EQ(read_text(files, directory / "a"), "what next");
+}
+
 }  // namespace
 }  // namespace trireme::runtime
