@@ -1,11 +1,12 @@
 #include "data/documents.h"
 
 #include <algorithm>
-#include <cstdint>
-#include <set>
+#include <cassert>
+#include <utility>
 
-#include <boost/json/parse.hpp>
-
+#include "data/json_row.h"
+#include "data/safe_cut.h"
+#include "data/utf8.h"
 #include "runtime/error.h"
 
 namespace trireme::data {
@@ -15,153 +16,207 @@ using runtime::ErrorKind;
 
 namespace {
 
-constexpr int64_t kChunkBytes = 1 << 20;
+constexpr size_t kLongestPieceBytes = size_t{1} << 30;
+constexpr size_t kLongestUncut = 4;  ///< times piece_bytes: longer text without a safe place is cut all the same
 
-/// The pieces of a file between delimiters, read in chunks.
-class PieceReader {
- public:
-  PieceReader(runtime::Files& files, const std::string& path, std::string delimiter)
-      : file_(files.open(path)), size_bytes_(file_->size_bytes()), delimiter_(std::move(delimiter)) {}
-
-  /// False at the end. `piece` is valid until the next call.
-  bool next(std::string_view& piece) {
-    size_t scan_from = begin_;
-    for (;;) {
-      const size_t found = buffer_.find(delimiter_, scan_from);
-      if (found != std::string::npos) {
-        piece = std::string_view(buffer_).substr(begin_, found - begin_);
-        begin_ = found + delimiter_.size();
-        return true;
-      }
-      buffer_.erase(0, begin_);
-      begin_ = 0;
-      if (read_bytes_ == size_bytes_) break;
-      // A delimiter may lie across two chunks: look again at its possible beginnings.
-      scan_from = buffer_.size() - std::min(buffer_.size(), delimiter_.size() - 1);
-      append_chunk();
-    }
-    piece = buffer_;
-    begin_ = buffer_.size();
-    return !piece.empty();
+/// The last place up to `end`, which is inside `text`, that cuts neither a character nor a line end; `end` itself where
+/// there is no such place among the last bytes, which are no text then.
+size_t character_cut(std::string_view text, size_t end) {
+  for (size_t cut = end; cut > 0 && cut + 4 > end; --cut) {
+    const bool continues = (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80;
+    if (!continues && !(text[cut] == '\n' && text[cut - 1] == '\r')) return cut;
   }
-
- private:
-  void append_chunk() {
-    const int64_t count = std::min(kChunkBytes, size_bytes_ - read_bytes_);
-    const size_t old_size = buffer_.size();
-    buffer_.resize(old_size + static_cast<size_t>(count));
-    file_->read_at(read_bytes_, std::as_writable_bytes(std::span(buffer_).subspan(old_size)));
-    read_bytes_ += count;
-  }
-
-  std::unique_ptr<runtime::File> file_;
-  int64_t size_bytes_;
-  int64_t read_bytes_ = 0;
-  std::string delimiter_;
-  std::string buffer_;
-  size_t begin_ = 0;
-};
-
-bool is_row_file(const std::string& path) {
-  return path.ends_with(".jsonl");
+  return end;
 }
 
-/// Links may lead in circles, so a directory counts once, under the first of its names.
-void add_directory(runtime::Files& files, const std::string& directory, std::set<std::string>& visited,
-                   std::vector<TextFile>& texts) {
-  if (!visited.insert(files.real_path(directory)).second) return;
-  for (const std::string& name : files.list(directory)) {
-    if (name.starts_with('.')) continue;
-    const std::string path = directory.ends_with('/') ? directory + name : directory + "/" + name;
-    if (files.is_directory(path)) {
-      add_directory(files, path, visited, texts);
-      continue;
-    }
-    const bool is_broken_link = !files.exists(path);  // text that is missing: open says so
-    if (files.is_regular_file(path) || is_broken_link) {
-      texts.push_back({.path = path, .rows = is_row_file(path)});
-    }
-  }
+std::string place_of(const TextFile& file, int64_t row) {
+  return file.path + (file.rows ? ", line " : ", document ") + std::to_string(row);
 }
 
 bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
-void visit_rows(runtime::Files& files, const std::string& path,
-                const std::function<void(std::string_view document)>& visit) {
-  PieceReader lines(files, path, "\n");
-  std::string_view line;
-  for (int64_t number = 1; lines.next(line); ++number) {
-    if (is_blank(line)) continue;
-    const std::string place = path + ", line " + std::to_string(number) + ": ";
-    boost::json::error_code error;
-    const boost::json::value row = boost::json::parse({line.data(), line.size()}, error);
-    if (error) {
-      throw Error(ErrorKind::data,
-                  place + "not valid JSON (" + error.message() + "): a .jsonl file holds one object a line");
-    }
-    const boost::json::value* text = row.is_object() ? row.get_object().if_contains("text") : nullptr;
-    if (text == nullptr || !text->is_string()) {
-      throw Error(ErrorKind::data,
-                  place + "no field \"text\" with a string: each row must be like {\"text\": \"...\"}");
-    }
-    const std::string_view document(text->get_string().data(), text->get_string().size());
-    if (!document.empty()) visit(document);
-  }
+/// `offset`: of `text` in its document.
+void refuse_invalid_utf8(std::string_view text, int64_t offset) {
+  const size_t at = find_invalid_utf8(text);
+  if (at == text.size()) return;
+  throw Error(ErrorKind::data, "no UTF-8 at byte " + std::to_string(offset + static_cast<int64_t>(at) + 1) +
+                                   " of the text: convert the file to UTF-8, or have such places replaced by "
+                                   "--invalid-utf8 repair");
 }
 
 }  // namespace
 
-std::vector<TextFile> list_text_files(runtime::Files& files, std::span<const std::string> inputs) {
-  if (inputs.empty()) {
-    throw Error(ErrorKind::usage, "no --input: give text files, .jsonl files or directories of them");
+void check_text_options(const TextOptions& options) {
+  if (options.separator.has_value() && options.separator->empty()) {
+    throw Error(ErrorKind::usage, "--document-separator is empty: leave it out for one document a file");
   }
-  std::vector<TextFile> texts;
-  for (const std::string& input : inputs) {
-    if (!files.exists(input)) {
-      throw Error(ErrorKind::usage,
-                  "--input " + input + " does not exist: give a text file, a .jsonl file or a directory");
-    }
-    if (files.is_regular_file(input)) {
-      texts.push_back({.path = input, .rows = is_row_file(input)});
-      continue;
-    }
-    if (!files.is_directory(input)) {
-      throw Error(ErrorKind::usage, "--input " + input +
-                                        " is not a regular file: the text is read twice, so save what a pipe or device "
-                                        "gives to a file first");
-    }
-    const size_t before = texts.size();
-    std::set<std::string> visited;
-    add_directory(files, input, visited, texts);
-    if (texts.size() == before) {
-      throw Error(ErrorKind::data,
-                  "--input " + input + " is a directory without text files (hidden ones do not count)");
-    }
+  if (("." + options.field + ".").find("..") != std::string::npos) {
+    throw Error(ErrorKind::usage, "--text-field \"" + options.field +
+                                      "\" has an empty name: give one like text, or meta.text for one inside another");
   }
-  return texts;
+}
+
+DocumentReader::DocumentReader(runtime::Files& files, std::span<const TextFile> texts, TextOptions options,
+                               int64_t first_source)
+    : files_(files), texts_(texts), options_(std::move(options)), source_(first_source) {
+  check_text_options(options_);
+  assert(options_.piece_bytes > 0 && options_.chunk_bytes > 0);
+}
+
+bool DocumentReader::next(RawPiece& piece) {
+  for (;;) {
+    if (file_ == nullptr && !open_next()) return false;
+    if (texts_[static_cast<size_t>(source_)].rows ? next_row(piece) : next_part(piece)) return true;
+    close();
+  }
+}
+
+int64_t DocumentReader::bytes_read() const {
+  return finished_bytes_ + (file_ == nullptr ? 0 : file_->bytes_read());
+}
+
+bool DocumentReader::open_next() {
+  if (source_ == std::ssize(texts_)) return false;
+  file_ = std::make_unique<ByteSource>(files_, texts_[static_cast<size_t>(source_)].path, options_.chunk_bytes);
+  buffer_.clear();
+  begin_ = 0;
+  is_at_end_ = false;
+  row_ = 0;
+  return true;
+}
+
+void DocumentReader::close() {
+  finished_bytes_ += file_->bytes_read();
+  file_.reset();
+  ++source_;
+}
+
+/// The next line that is not blank; false at the end of the file.
+bool DocumentReader::next_row(RawPiece& piece) {
+  for (;;) {
+    size_t scanned = 0;
+    size_t found = buffer_.find('\n', begin_);
+    while (found == std::string::npos && !is_at_end_) {
+      scanned = buffer_.size() - begin_;
+      fill();
+      found = buffer_.find('\n', begin_ + scanned);
+    }
+    const bool has_end = found != std::string::npos;
+    const size_t count = (has_end ? found : buffer_.size()) - begin_;
+    if (count == 0 && !has_end) return false;
+    ++row_;
+    if (!is_blank(std::string_view(buffer_).substr(begin_, count))) {
+      give(piece, count, true, has_end ? 1 : 0);
+      return true;
+    }
+    begin_ += count + (has_end ? 1 : 0);
+  }
+}
+
+/// The next document, or part of one; false at the end of the file.
+bool DocumentReader::next_part(RawPiece& piece) {
+  const std::string_view separator = options_.separator.has_value() ? std::string_view(*options_.separator) : "";
+  size_t window = options_.may_cut ? static_cast<size_t>(options_.piece_bytes) : kLongestPieceBytes;
+  size_t scanned = 0;  // behind begin_: no separator begins there
+  for (;;) {
+    const size_t found = separator.empty() ? std::string::npos : buffer_.find(separator, begin_ + scanned);
+    const size_t left = buffer_.size() - begin_;
+    const bool has_separator = found != std::string::npos;
+    const bool is_whole = has_separator || is_at_end_;
+    // Of this document for certain: a separator may have begun in the last bytes.
+    const size_t unsure = is_at_end_ || separator.empty() ? 0 : separator.size() - 1;
+    const size_t count = has_separator ? found - begin_ : left - std::min(left, unsure);
+    for (; options_.may_cut && count > window; window *= 2) {
+      const std::string_view seen = std::string_view(buffer_).substr(begin_);
+      size_t cut = safe_cut(seen.substr(0, window));
+      if (cut == 0 && window >= kLongestUncut * static_cast<size_t>(options_.piece_bytes))
+        cut = character_cut(seen, window);
+      if (cut == 0) continue;
+      row_ += offset_ == 0 ? 1 : 0;
+      give(piece, cut, false, 0);
+      return true;
+    }
+    if (is_whole) {
+      // What ends with a separator, or with the part before, has no document after it.
+      if (count == 0 && !has_separator && row_ > 0) return false;
+      row_ += offset_ == 0 ? 1 : 0;
+      give(piece, count, true, has_separator ? separator.size() : 0);
+      return true;
+    }
+    scanned = count;
+    fill();
+  }
+}
+
+void DocumentReader::give(RawPiece& piece, size_t count, bool is_last, size_t skip) {
+  const TextFile& file = texts_[static_cast<size_t>(source_)];
+  piece.bytes.assign(buffer_, begin_, count);
+  piece.file = &file;
+  piece.source = source_;
+  piece.row = row_;
+  piece.offset = offset_;
+  piece.is_first = offset_ == 0;
+  piece.is_last = is_last;
+  begin_ += count + skip;
+  offset_ = is_last ? 0 : offset_ + static_cast<int64_t>(count);
+}
+
+/// Reads a chunk more.
+void DocumentReader::fill() {
+  buffer_.erase(0, begin_);
+  begin_ = 0;
+  const size_t old_size = buffer_.size();
+  if (old_size > kLongestPieceBytes) {
+    const TextFile& file = texts_[static_cast<size_t>(source_)];
+    const int64_t row = row_ + (offset_ == 0 ? 1 : 0);
+    throw Error(ErrorKind::data, place_of(file, row) + " has more than 1 GiB in one piece: " +
+                                     (file.rows ? "a .jsonl file holds one object a line"
+                                                : "have it cut into documents by --document-separator"));
+  }
+  const size_t chunk = static_cast<size_t>(options_.chunk_bytes);
+  buffer_.resize(old_size + chunk);
+  const size_t count = file_->read(std::span(buffer_).subspan(old_size));
+  buffer_.resize(old_size + count);
+  is_at_end_ = count < chunk;
+}
+
+TextPiece read_piece(const RawPiece& raw, const TextOptions& options, PieceFate& fate) {
+  fate = {};
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+  std::string_view bytes = raw.bytes;
+  if (raw.row == 1 && (raw.file->rows || raw.is_first) && bytes.starts_with(kByteOrderMark))
+    bytes.remove_prefix(kByteOrderMark.size());
+  TextPiece piece{.text = {}, .source = raw.source, .row = raw.row, .is_first = raw.is_first, .is_last = raw.is_last};
+  const InvalidUtf8 invalid = options.cleaning.invalid_utf8;
+  try {
+    if (raw.file->rows) {
+      RowText found = text_of_row(bytes, options.field, invalid == InvalidUtf8::repair);
+      piece.text = std::move(found.text);
+      if (invalid == InvalidUtf8::repair) fate.repairs += found.lone_surrogates;
+    } else {
+      piece.text = bytes;
+    }
+    if (invalid == InvalidUtf8::refuse) refuse_invalid_utf8(piece.text, raw.offset);
+    if (invalid == InvalidUtf8::repair) fate.repairs += repair_utf8(piece.text);
+    clean(piece.text, options.cleaning, fate);
+  } catch (const Error& error) {
+    throw Error(error.kind(), place_of(*raw.file, raw.row) + ": " + error.what());
+  }
+  return piece;
 }
 
 void for_each_document(runtime::Files& files, std::span<const TextFile> texts,
                        const std::optional<std::string>& separator,
                        const std::function<void(std::string_view document)>& visit) {
-  if (separator.has_value() && separator->empty()) {
-    throw Error(ErrorKind::usage, "--document-separator is empty: leave it out for one document a file");
-  }
-  for (const TextFile& text : texts) {
-    if (text.rows) {
-      visit_rows(files, text.path, visit);
-    } else if (separator.has_value()) {
-      PieceReader pieces(files, text.path, *separator);
-      std::string_view piece;
-      while (pieces.next(piece)) {
-        if (!piece.empty()) visit(piece);
-      }
-    } else {
-      const std::string document = runtime::read_text(files, text.path);
-      if (!document.empty()) visit(document);
-    }
+  const TextOptions options{.separator = separator, .cleaning = {.invalid_utf8 = InvalidUtf8::keep}};
+  DocumentReader reader(files, texts, options);
+  RawPiece raw;
+  PieceFate fate;
+  while (reader.next(raw)) {
+    const TextPiece document = read_piece(raw, options, fate);
+    if (!document.text.empty()) visit(document.text);
   }
 }
 

@@ -57,8 +57,7 @@ TEST(Documents, RowsOfAJsonlFileAreDocuments) {
 TEST(Documents, ABadRowIsNamedByFileAndLine) {
   const tests::TemporaryDirectory directory;
   const std::string path = directory / "rows.jsonl";
-  for (const std::string row :
-       {"{\"text\": \"cut", "{\"body\": \"x\"}", "{\"text\": 3}", "[\"text\"]", "{\"text\": \"\xff\"}"}) {
+  for (const std::string row : {"{\"text\": \"cut", "{\"body\": \"x\"}", "{\"text\": 3}", "[\"text\"]"}) {
     write_file(path, "{\"text\": \"fine\"}\n\n" + row + "\n");
     expect_contains(error_of(ErrorKind::data, [&] { documents_of({path}); }), {path + ", line 3"});
   }
