@@ -4,9 +4,9 @@
 
 namespace trireme::data {
 
-void ByteTokenizer::encode(std::string_view text, std::vector<int32_t>& ids) const {
-  ids.reserve(ids.size() + text.size());
-  for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+void ByteTokenizer::encode(std::string_view text, std::vector<int32_t>& ids, SpecialTokens) const {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
+  ids.insert(ids.end(), bytes, bytes + text.size());
 }
 
 std::string ByteTokenizer::decode(std::span<const int32_t> ids) const {

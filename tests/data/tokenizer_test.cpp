@@ -35,17 +35,8 @@ TEST(ByteTokenizer, RefusesIdsOutsideItsVocabulary) {
   }
 }
 
-TEST(Tokenizer, IsMadeAgainFromItsDescription) {
-  const ByteTokenizer tokenizer;
-  EXPECT_EQ(make_tokenizer(tokenizer.description())->digest(), tokenizer.digest());
-  EXPECT_EQ(tokenizer.digest(), runtime::sha256(R"({"kind":"byte"})"));
-  EXPECT_EQ(tokenizer_from_option("byte")->digest(), tokenizer.digest());
-}
-
-TEST(Tokenizer, UnknownKindsAreNamed) {
-  expect_contains(error_of(ErrorKind::data, [] { make_tokenizer({{"kind", "runes"}}); }), {"runes", "byte"});
-  expect_contains(error_of(ErrorKind::data, [] { make_tokenizer({{"type", 3}}); }), {"kind"});
-  expect_contains(error_of(ErrorKind::usage, [] { tokenizer_from_option("bites"); }), {"--tokenizer", "bites", "byte"});
+TEST(Tokenizer, DigestIsOfTheDescription) {
+  EXPECT_EQ(ByteTokenizer().digest(), runtime::sha256(R"({"kind":"byte"})"));
 }
 
 }  // namespace
