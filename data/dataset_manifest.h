@@ -10,6 +10,7 @@
 
 #include <boost/json/object.hpp>
 
+#include "data/cleaning.h"
 #include "runtime/files.h"
 
 namespace trireme::data {
@@ -35,12 +36,24 @@ struct DatasetManifest {
   int64_t vocabulary_size = 0;
   int64_t end_of_text = 0;
   std::string inputs_digest;
+  std::vector<std::string> sources;  ///< the text files by their paths as `prepare` met them; shards name their index
+  DocumentFates fates;               ///< what became of the documents that were read
   double validation_fraction = 0;
   std::optional<std::string> document_separator;
-  int64_t shard_tokens = 0;  ///< the most tokens in a shard
+  std::string text_field;  ///< of .jsonl rows
+  CleaningOptions cleaning;
+  std::string unicode_version;  ///< of the normal form's tables; "": no normal form
+  bool drop_duplicates = false;
+  int64_t shard_tokens = 0;     ///< the most tokens in a shard
+  boost::json::object learned;  ///< from what the tokenizer was learned (prepare_learned.h); empty: it was given
   std::map<std::string, SplitManifest> splits;
   bool operator==(const DatasetManifest&) const = default;
 };
+
+/// As dataset.json has them; from_json throws what Boost.JSON throws for what is missing or of another kind.
+boost::json::object to_json(const DatasetManifest& manifest);
+boost::json::object to_json(const SplitManifest& split);
+SplitManifest split_from_json(const boost::json::object& object);
 
 /// The path of `directory`'s manifest.
 std::string manifest_path(const std::string& directory);

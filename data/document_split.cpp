@@ -20,18 +20,17 @@ bool begins_character(char byte) {
 
 }  // namespace
 
-void CorpusSurvey::add(std::string_view document, const runtime::Hash128& hash) {
+void CorpusSurvey::add(int64_t bytes, const runtime::Hash128& hash) {
   const int64_t number = documents_++;
-  const auto length = static_cast<int64_t>(document.size());
-  bytes_ += length;
-  const Document one{.bytes = length, .hash = hash, .number = number};
-  if (!shortest_ || length < shortest_->bytes || (length == shortest_->bytes && before(hash, shortest_->hash)))
+  bytes_ += bytes;
+  const Document one{.bytes = bytes, .hash = hash, .number = number};
+  if (!shortest_ || bytes < shortest_->bytes || (bytes == shortest_->bytes && before(hash, shortest_->hash)))
     shortest_ = one;
-  if (!longest_ || length > longest_->bytes || (length == longest_->bytes && before(longest_->hash, hash)))
+  if (!longest_ || bytes > longest_->bytes || (bytes == longest_->bytes && before(longest_->hash, hash)))
     longest_ = one;
   smallest_hash_ = std::min(smallest_hash_, hash.high);
   largest_hash_ = std::max(largest_hash_, hash.high);
-  const std::array<uint64_t, 3> line = {hash.low, hash.high, static_cast<uint64_t>(length)};
+  const std::array<uint64_t, 3> line = {hash.low, hash.high, static_cast<uint64_t>(bytes)};
   sha_.update(std::as_bytes(std::span(line)));
 }
 
@@ -47,17 +46,24 @@ bool DocumentSplit::is_validation(const runtime::Hash128& hash, int64_t number) 
   return hash.high < threshold_ && number != forced_train_;
 }
 
-std::optional<size_t> validation_cut(std::string_view document, double fraction) {
-  if (document.size() < 2) return std::nullopt;
-  const auto held_back = static_cast<size_t>(std::llround(static_cast<double>(document.size()) * fraction));
-  const size_t at = document.size() - std::clamp<size_t>(held_back, 1, document.size() - 1);
-  const size_t line_end = document.find('\n', at);
-  if (line_end != std::string_view::npos && line_end + 1 < document.size()) return line_end + 1;
+int64_t validation_target(int64_t bytes, double fraction) {
+  const auto held_back = static_cast<int64_t>(std::llround(static_cast<double>(bytes) * fraction));
+  return bytes - std::clamp<int64_t>(held_back, 1, bytes - 1);
+}
+
+std::optional<int64_t> validation_cut(std::string_view window, int64_t window_begin, int64_t target, int64_t bytes) {
+  if (bytes < 2) return std::nullopt;
+  const auto at = static_cast<size_t>(target - window_begin);
+  const size_t line_end = window.substr(at, kValidationCutReach).find('\n');
+  if (line_end != std::string_view::npos && target + static_cast<int64_t>(line_end) + 1 < bytes) {
+    return target + static_cast<int64_t>(line_end) + 1;
+  }
   size_t cut = at;
-  while (cut < document.size() && !begins_character(document[cut])) ++cut;
-  if (cut < document.size()) return cut;
-  for (cut = at; cut > 0 && !begins_character(document[cut]);) --cut;
-  return cut > 0 ? std::optional(cut) : std::nullopt;
+  while (cut < window.size() && !begins_character(window[cut])) ++cut;
+  if (cut < window.size()) return window_begin + static_cast<int64_t>(cut);
+  for (cut = at; cut > 0 && !begins_character(window[cut]);) --cut;
+  return window_begin + static_cast<int64_t>(cut) > 0 ? std::optional(window_begin + static_cast<int64_t>(cut))
+                                                      : std::nullopt;
 }
 
 }  // namespace trireme::data

@@ -14,8 +14,8 @@ namespace trireme::data {
 /// Meets every document of a corpus in order, then knows its size and the digest of its content.
 class CorpusSurvey {
  public:
-  /// The hash is XXH3-128 of the document.
-  void add(std::string_view document, const runtime::Hash128& hash);
+  /// `bytes` and XXH3-128 of the document.
+  void add(int64_t bytes, const runtime::Hash128& hash);
 
   int64_t documents() const { return documents_; }
   int64_t bytes() const { return bytes_; }
@@ -55,9 +55,18 @@ class DocumentSplit {
   int64_t forced_train_ = -1;
 };
 
-/// Where validation begins in the only document: behind the first line end at or after the byte at 1 - `fraction` of
-/// the length; at that byte, moved to a UTF-8 character's beginning, when no line end leaves both sides some text.
-/// Nothing when the document is too short for two sides.
-std::optional<size_t> validation_cut(std::string_view document, double fraction);
+/// The only document is cut near the byte at 1 - `fraction` of its length: that byte, 1 to bytes - 1. At least two
+/// bytes.
+int64_t validation_target(int64_t bytes, double fraction);
+
+/// How far behind the target a line end is looked for.
+inline constexpr int64_t kValidationCutReach = int64_t{1} << 20;
+
+/// Where validation begins in the only document: behind the first line end at or after `target` and less than
+/// kValidationCutReach away; at `target`, moved to a UTF-8 character's beginning, when no such line end leaves both
+/// sides some text. Nothing when the document is too short for two sides. `window` is the part of the document from
+/// byte `window_begin` on that must be looked at: 4 bytes before the target, and kValidationCutReach + 4 behind it, as
+/// far as the document has them; `bytes` is the length of the document.
+std::optional<int64_t> validation_cut(std::string_view window, int64_t window_begin, int64_t target, int64_t bytes);
 
 }  // namespace trireme::data

@@ -1,16 +1,23 @@
 #include "data/prepare.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <map>
+#include <chrono>
+#include <optional>
 
-#include "data/document_split.h"
-#include "data/documents.h"
+#include <boost/json/serialize.hpp>
+
+#include "data/dataset_writer.h"
 #include "data/output_directory.h"
-#include "data/split_writer.h"
+#include "data/prepare_checks.h"
+#include "data/prepare_journal.h"
+#include "data/prepare_learned.h"
+#include "data/prepare_progress.h"
+#include "data/prepare_survey.h"
 #include "data/token_dataset.h"
+#include "data/tokenizer_files.h"
 #include "runtime/digest.h"
 #include "runtime/error.h"
+#include "runtime/log.h"
 
 namespace trireme::data {
 
@@ -19,168 +26,209 @@ using runtime::ErrorKind;
 
 namespace {
 
-runtime::Hash128 hash_of(std::string_view document) {
-  return runtime::xxh3_128(std::as_bytes(std::span(document)));
+/// Of the text and of all options that the files in the output depend on.
+std::string identity_of(const DatasetManifest& dataset, const PrepareOptions& options, const Survey& survey) {
+  std::string identity = boost::json::serialize(to_json(dataset));
+  for (const uint64_t number : {survey.chain.low, survey.chain.high, static_cast<uint64_t>(options.text.piece_bytes)}) {
+    identity += "\n" + std::to_string(number);
+  }
+  return runtime::sha256(identity);
 }
 
-void check_options(const PrepareOptions& options) {
-  if (!(options.validation_fraction >= 0 && options.validation_fraction < 1)) {
-    throw Error(ErrorKind::usage, "--validation-fraction " + std::to_string(options.validation_fraction) +
-                                      " is outside [0, 1): 0.1 holds back a tenth, 0 nothing");
-  }
-  if (options.output.empty()) throw Error(ErrorKind::usage, "no --output: name the directory of the new dataset");
-  // What is written must not be read as text.
-  const auto whole_path = [](const std::string& path) {
-    std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
-    return whole.has_filename() ? whole : whole.parent_path();
-  };
-  const std::filesystem::path output = whole_path(options.output);
-  for (const std::string& input : options.inputs) {
-    const std::filesystem::path root = whole_path(input);
-    if (std::mismatch(root.begin(), root.end(), output.begin(), output.end()).first == root.end()) {
-      throw Error(ErrorKind::usage, "--output " + options.output + " lies inside --input " + input +
-                                        ": give a directory outside the text");
-    }
-  }
+void write_tokenizer_file(runtime::Files& files, const Tokenizer& tokenizer, const std::string& output) {
+  const std::string path = output + "/" + kTokenizerFile;
+  if (tokenizer.file_text().empty() || files.exists(path)) return;
+  runtime::write_text_atomically(files, path, tokenizer.file_text());
 }
 
-/// What the first pass knows of the dataset: all but the splits' contents.
-DatasetManifest describe(const Tokenizer& tokenizer, const PrepareOptions& options, std::string inputs_digest) {
-  return {.tokenizer = tokenizer.description(),
-          .tokenizer_digest = tokenizer.digest(),
-          .vocabulary_size = tokenizer.vocabulary_size(),
-          .end_of_text = tokenizer.end_of_text(),
-          .inputs_digest = std::move(inputs_digest),
-          .validation_fraction = options.validation_fraction,
-          .document_separator = options.document_separator,
-          .shard_tokens = options.shard_tokens,
-          .splits = {}};
-}
-
-/// Checks every block of the tokens.
-void read_all(const TokenDataset& dataset) {
-  std::vector<int32_t> ids(1 << 20);
-  for (int64_t begin = 0; begin < dataset.tokens(); begin += std::ssize(ids)) {
-    dataset.read(begin, std::span(ids).first(static_cast<size_t>(std::min(std::ssize(ids), dataset.tokens() - begin))));
-  }
-}
-
-PrepareReport reuse(runtime::Files& files, const std::string& output, DatasetManifest expected) {
-  DatasetManifest found = read_manifest(files, output);
-  expected.splits = found.splits;
-  if (!(found == expected)) {
-    throw Error(ErrorKind::usage,
-                "--output " + output +
-                    " already holds a dataset of other text or options: name another directory or remove it");
-  }
+/// The finished dataset in the output, when it is whole.
+PrepareReport reuse(runtime::Files& files, const Tokenizer& tokenizer, const std::string& output,
+                    const DatasetManifest& found) {
   try {
-    for (const auto& [split, manifest] : found.splits) read_all(TokenDataset(files, output, split));
+    for (const auto& [split, manifest] : found.splits) TokenDataset(files, output, split).check_all();
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::data) throw;
     throw Error(ErrorKind::data, std::string(error.what()) + "; to prepare it again, remove " + output + " first");
   }
-  return {.dataset = std::move(found), .already_prepared = true};
+  write_tokenizer_file(files, tokenizer, output);
+  remove_work_files(files, output);
+  return {.dataset = found, .already_prepared = true};
 }
 
-/// The second pass: sends every document to its split.
-class DatasetWriter {
+/// Writes the journal when it is time.
+class JournalKeeper {
  public:
-  DatasetWriter(runtime::Files& files, const Tokenizer& tokenizer, const PrepareOptions& options)
-      : files_(files), tokenizer_(tokenizer), options_(options) {}
+  JournalKeeper(runtime::Files& files, const PrepareOptions& options, std::string identity)
+      : files_(files), options_(options), identity_(std::move(identity)) {}
 
-  void add(const std::string& split, std::string_view text) {
-    ids_.clear();
-    tokenizer_.encode(text, ids_);
-    auto writer = writers_.find(split);
-    if (writer == writers_.end()) {
-      const ShardIdentity identity{.vocabulary_size = tokenizer_.vocabulary_size(),
-                                   .end_of_text = tokenizer_.end_of_text(),
-                                   .tokenizer_digest = tokenizer_.digest(),
-                                   .split = split};
-      writer = writers_.try_emplace(split, files_, options_.output, identity, options_.shard_tokens).first;
-    }
-    writer->second.add_document(static_cast<int64_t>(text.size()), ids_);
-  }
-
-  std::map<std::string, SplitManifest> finish() {
-    std::map<std::string, SplitManifest> splits;
-    for (auto& [split, writer] : writers_) splits[split] = writer.finish();
-    return splits;
+  void keep(DatasetWriter& writer, int64_t bytes_read) {
+    const auto now = std::chrono::steady_clock::now();
+    const bool is_time = now - last_ >= std::chrono::duration<double>(options_.journal_seconds) ||
+                         bytes_read - last_bytes_ >= options_.journal_bytes;
+    if (!is_time) return;
+    write_journal(files_, options_.output, identity_, writer.sync());
+    writer.remove_old_spools();
+    last_ = std::chrono::steady_clock::now();
+    last_bytes_ = bytes_read;
   }
 
  private:
   runtime::Files& files_;
-  const Tokenizer& tokenizer_;
   const PrepareOptions& options_;
-  std::map<std::string, SplitWriter> writers_;
-  std::vector<int32_t> ids_;
+  std::string identity_;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+  int64_t last_bytes_ = 0;
 };
-
-void add_only_document(DatasetWriter& writer, std::string_view document, double fraction) {
-  if (fraction == 0) return writer.add("train", document);
-  const std::optional<size_t> cut = validation_cut(document, fraction);
-  if (!cut.has_value()) {
-    throw Error(ErrorKind::data, "the only document has " + std::to_string(document.size()) +
-                                     " bytes, too few to hold some back: give more text or --validation-fraction 0");
-  }
-  writer.add("train", document.substr(0, *cut));
-  writer.add("validation", document.substr(*cut));
-}
-
-/// The first pass.
-void take_survey(runtime::Files& files, std::span<const TextFile> texts, const PrepareOptions& options,
-                 CorpusSurvey& survey) {
-  for_each_document(files, texts, options.document_separator,
-                    [&](std::string_view document) { survey.add(document, hash_of(document)); });
-  if (survey.documents() == 0) {
-    throw Error(ErrorKind::data, "the corpus is empty: no text in --input " + options.inputs.front() +
-                                     (options.inputs.size() > 1 ? " and the others" : ""));
-  }
-}
 
 /// The second pass: all shards, then the manifest. `dataset` lacks its splits.
 void write(runtime::Files& files, const Tokenizer& tokenizer, const PrepareOptions& options,
-           std::span<const TextFile> texts, const CorpusSurvey& survey, DatasetManifest& dataset) {
-  const DocumentSplit split(options.validation_fraction, survey);
-  DatasetWriter writer(files, tokenizer, options);
-  CorpusSurvey second;
-  for_each_document(files, texts, options.document_separator, [&](std::string_view document) {
-    const runtime::Hash128 hash = hash_of(document);
-    if (survey.documents() == 1) {
-      add_only_document(writer, document, options.validation_fraction);
-    } else {
-      writer.add(split.is_validation(hash, second.documents()) ? "validation" : "train", document);
-    }
-    second.add(document, hash);
-  });
-  dataset.splits = writer.finish();
-  if (second.finish() != dataset.inputs_digest) {
-    throw Error(ErrorKind::data, "the text changed while it was prepared: run `trireme prepare` again");
+           std::span<const TextFile> texts, const Survey& survey, OutputDirectory& output, DatasetManifest& dataset) {
+  std::optional<PieceCut> cut;
+  if (survey.kept.documents() == 1 && options.validation_fraction > 0) {
+    cut = find_validation_cut(files, texts, options, survey);
   }
+  const std::string identity = identity_of(dataset, options, survey);
+  const auto [resumed, why_anew] = read_journal(files, options.output, identity, tokenizer);
+  if (resumed.has_value()) {
+    int64_t bytes = 0;
+    for (const auto& [split, state] : resumed->splits) bytes += state.manifest.bytes;
+    runtime::log_info(options.output + ": going on with an unfinished `prepare` after " +
+                      std::to_string(100 * bytes / survey.kept.bytes()) + "% of the text");
+  } else if (!why_anew.empty()) {
+    runtime::log_warning(options.output + ": " + why_anew);
+  }
+  output.begin(resumed.has_value() ? files_of(*resumed) : std::vector<std::string>{});
+
+  const WriteState begin = resumed.value_or(WriteState{});
+  DatasetWriter writer(files, tokenizer, options, survey, cut, begin);
+  JournalKeeper journal(files, options, identity);
+  ProgressTimer progress(options.progress, PreparePhase::write, texts);
+  try {
+    for_each_batch(
+        files, texts, options.text, options.threads,
+        {.first_source = begin.source, .skip_pieces = begin.source_pieces, .first_number = begin.pieces},
+        [&](int, PieceBatch& batch) { encode_batch(tokenizer, cut, batch); },
+        [&](PieceBatch& batch) {
+          writer.add(batch);
+          journal.keep(writer, batch.bytes_read);
+          progress.report(batch.bytes_read, writer.documents());
+        });
+    dataset.splits = writer.finish();
+  } catch (const TextChanged&) {
+    output.forget();  // the journal tells of text that is none
+    throw;
+  }
+  progress.finish(writer.documents());
+  write_tokenizer_file(files, tokenizer, options.output);
   files.sync_directory(options.output);
   write_manifest(files, options.output, dataset);
 }
 
+/// What both ways to a dataset, with a tokenizer that is given or learned, have in common.
+class Preparation {
+ public:
+  /// Checks and locks all that can be known before the text is read.
+  Preparation(runtime::Files& files, const PrepareOptions& options, bool may_cut) : files_(files), options_(options) {
+    options_.text.may_cut = may_cut;
+    check_prepare_options(options_);
+    texts_ = list_text_files(files, options_.inputs);
+    bool is_prepared = holds_dataset(files, options_.output);
+    if (!is_prepared) {  // a finished dataset may lie where nobody can write a lock
+      output_.emplace(files, options_.output);
+      is_prepared = holds_dataset(files, options_.output);  // another process may have been faster
+    }
+    if (!is_prepared) return;
+    found_ = read_manifest(files, options_.output);
+    check_same_options(*found_, describe_options(options_, texts_), options_.output);
+  }
+
+  /// The finished dataset that is there already.
+  const std::optional<DatasetManifest>& found() const { return found_; }
+
+  /// The first pass. Text other than found()'s is an Error.
+  Survey survey() {
+    Survey survey = take_survey(files_, texts_, options_);
+    if (found_.has_value()) check_same_text(*found_, survey, options_.output);
+    return survey;
+  }
+
+  /// The second pass, or the checks of what is there, which has passed all comparisons. `learned`: from what the
+  /// tokenizer was learned.
+  PrepareReport finish(const Tokenizer& tokenizer, const Survey& survey, const boost::json::object& learned) {
+    if (found_.has_value()) return reuse(files_, tokenizer, options_.output, *found_);
+    DatasetManifest dataset = describe_options(options_, texts_);
+    describe_tokenizer(tokenizer, dataset);
+    describe_text(survey, dataset);
+    dataset.learned = learned;
+    write(files_, tokenizer, options_, texts_, survey, *output_, dataset);
+    output_->finish();
+    return {.dataset = std::move(dataset), .already_prepared = false};
+  }
+
+ private:
+  runtime::Files& files_;
+  PrepareOptions options_;
+  std::vector<TextFile> texts_;
+  std::optional<OutputDirectory> output_;
+  std::optional<DatasetManifest> found_;
+};
+
 }  // namespace
 
 PrepareReport prepare(runtime::Files& files, const Tokenizer& tokenizer, const PrepareOptions& options) {
-  check_options(options);
-  const std::vector<TextFile> texts = list_text_files(files, options.inputs);
-  std::optional<OutputDirectory> output;
-  bool is_prepared = holds_dataset(files, options.output);
-  if (!is_prepared) {  // a finished dataset may lie where nobody can write a lock
-    output.emplace(files, options.output);
-    is_prepared = holds_dataset(files, options.output);  // another process may have been faster
+  Preparation work(files, options, tokenizer.has_safe_cuts());
+  if (work.found().has_value()) {
+    check_same_tokenizer(*work.found(), tokenizer, options.output);
+    if (!tokenizer.file_text().empty()) open_finished_tokenizer(files, options.output, tokenizer.description());
+  } else if (!holds_learned_tokenizer(files, options.output)) {  // an unfinished run's own may be replaced
+    check_tokenizer_file(files, tokenizer.file_text(), options.output);
   }
-  CorpusSurvey survey;
-  take_survey(files, texts, options, survey);
-  DatasetManifest dataset = describe(tokenizer, options, survey.finish());
-  if (is_prepared) return reuse(files, options.output, std::move(dataset));
+  const Survey survey = work.survey();
+  if (!work.found().has_value()) remove_learned(files, options.output);
+  return work.finish(tokenizer, survey, {});
+}
 
-  output->begin();
-  write(files, tokenizer, options, texts, survey, dataset);
-  output->finish();
-  return {.dataset = std::move(dataset), .already_prepared = false};
+PrepareReport prepare(runtime::Files& files, const TokenizerLearner& learner, const PrepareOptions& options) {
+  Preparation work(files, options, learner.has_safe_cuts);
+  if (work.found().has_value()) {
+    check_same_learning(*work.found(), learner.settings, options.output);
+  } else if (!holds_learned_tokenizer(files, options.output)) {
+    check_tokenizer_file(files, "", options.output);
+  }
+  const Survey survey = work.survey();
+  const boost::json::object learned = learned_from(learner.settings, survey);
+  std::unique_ptr<Tokenizer> tokenizer;
+  if (!work.found().has_value()) {
+    tokenizer = read_learned(files, options.output, learned);
+  } else if (work.found()->learned == learned) {
+    tokenizer = open_finished_tokenizer(files, options.output, work.found()->tokenizer);
+  }
+  if (tokenizer == nullptr) {
+    tokenizer = learner.learn();
+    if (!work.found().has_value()) write_learned(files, options.output, learned, *tokenizer);
+  }
+  if (work.found().has_value()) check_same_tokenizer(*work.found(), *tokenizer, options.output);
+  return work.finish(*tokenizer, survey, learned);
+}
+
+void for_each_clean_piece(runtime::Files& files, const PrepareOptions& options,
+                          const std::function<PieceVisitor(int thread)>& make_visitor) {
+  check_text_options(options.text);
+  const std::vector<TextFile> texts = list_text_files(files, options.inputs);
+  std::vector<PieceVisitor> visitors;
+  for (int thread = 0; thread < std::max(options.threads, 1); ++thread) visitors.push_back(make_visitor(thread));
+  ProgressTimer progress(options.progress, PreparePhase::learn, texts);
+  int64_t documents = 0;
+  for_each_batch(
+      files, texts, options.text, options.threads, {},
+      [&](int thread, PieceBatch& batch) {
+        for (const CleanPiece& clean : batch.pieces) visitors[static_cast<size_t>(thread)](clean.piece);
+      },
+      [&](PieceBatch& batch) {
+        documents += std::ranges::count_if(batch.pieces, [](const CleanPiece& clean) { return clean.piece.is_last; });
+        progress.report(batch.bytes_read, documents);
+      });
+  progress.finish(documents);
 }
 
 }  // namespace trireme::data

@@ -48,10 +48,26 @@ TokenDataset::TokenDataset(runtime::Files& files, const std::string& directory, 
     }
     auto shard = std::make_unique<TokenShard>(files, path, manifest.tokenizer_digest);
     check_shard(manifest, entry, split, path, *shard);
+    const int64_t last_end = shards_.empty() ? 0 : shards_.back()->documents().last_end();
+    if (last_end > 0) {
+      open_begins_.push_back(begins_[begins_.size() - 2] + last_end);
+    } else {  // no document ends in the shard before, if there is one
+      open_begins_.push_back(shards_.empty() ? 0 : open_begins_.back());
+    }
     begins_.push_back(begins_.back() + shard->content().tokens);
     identity += shard->content().digest + "\n";
     shards_.push_back(std::move(shard));
   }
+  if (begins_.back() != found->second.tokens) {
+    throw Error(ErrorKind::data, manifest_path(directory) + " is damaged: it counts " +
+                                     std::to_string(found->second.tokens) + " tokens of " + split +
+                                     ", and its shards " + std::to_string(begins_.back()) + "; remove " + directory +
+                                     " and prepare again");
+  }
+  if (shards_.back()->documents().last_end() != shards_.back()->content().tokens) {
+    throw Error(ErrorKind::data, shards_.back()->path() + " ends inside a document: prepare the data again");
+  }
+  sources_ = std::move(manifest.sources);
   tokenizer_ = std::move(manifest.tokenizer);
   vocabulary_size_ = manifest.vocabulary_size;
   end_of_text_ = static_cast<int32_t>(manifest.end_of_text);
@@ -64,7 +80,7 @@ void TokenDataset::read(int64_t begin, std::span<int32_t> ids) const {
     throw Error(ErrorKind::internal, name_ + " has no tokens [" + std::to_string(begin) + ", " + std::to_string(end) +
                                          "), only " + std::to_string(tokens()));
   }
-  auto shard = static_cast<size_t>(std::ranges::upper_bound(begins_, begin) - begins_.begin()) - 1;
+  size_t shard = shard_of(begin);
   while (!ids.empty()) {
     const auto count = std::min(ids.size(), static_cast<size_t>(begins_[shard + 1] - begin));
     shards_[shard]->read(begin - begins_[shard], ids.first(count));
@@ -72,6 +88,56 @@ void TokenDataset::read(int64_t begin, std::span<int32_t> ids) const {
     begin += static_cast<int64_t>(count);
     ++shard;
   }
+}
+
+void TokenDataset::check_all(const std::function<void(int64_t tokens)>& progress) const {
+  constexpr int64_t kPartTokens = int64_t{16} << 20;
+  for (size_t shard = 0; shard < shards_.size(); ++shard) {
+    const int64_t tokens = shards_[shard]->content().tokens;
+    for (int64_t begin = 0; begin < tokens; begin += kPartTokens) {
+      const int64_t end = std::min(begin + kPartTokens, tokens);
+      shards_[shard]->check(begin, end);
+      if (progress) progress(begins_[shard] + end);
+    }
+  }
+}
+
+std::vector<DocumentSpan> TokenDataset::documents(int64_t begin, int64_t end) const {
+  if (begin < 0 || begin > end || end > tokens()) {
+    throw Error(ErrorKind::internal, name_ + " has no tokens [" + std::to_string(begin) + ", " + std::to_string(end) +
+                                         "), only " + std::to_string(tokens()));
+  }
+  std::vector<DocumentSpan> spans;
+  if (begin == end) return spans;
+  size_t shard = shard_of(begin);
+  int64_t document = shards_[shard]->documents().first_behind(begin - begins_[shard]);
+  int64_t span_begin = open_begins_[shard];
+  if (document > 0) span_begin = begins_[shard] + shards_[shard]->documents().end_of(document - 1);
+  while (span_begin < end) {  // the last shard ends with a document's end
+    const TokenShard& in = *shards_[shard];
+    // One more than those that end in the range: it reaches behind it.
+    const int64_t last = std::min(in.documents().first_behind(end - 1 - begins_[shard]) + 1, in.content().documents);
+    for (const DocumentEntry& entry : in.documents().entries(document, last - document)) {
+      if (entry.source < 0 || entry.source >= std::ssize(sources_)) {
+        throw Error(ErrorKind::data, in.path() + " names a text file (number " + std::to_string(entry.source) +
+                                         ") that dataset.json does not list: prepare the data again");
+      }
+      const int64_t span_end = begins_[shard] + entry.end;
+      spans.push_back({.begin = span_begin,
+                       .end = span_end,
+                       .file = sources_[static_cast<size_t>(entry.source)],
+                       .row = entry.row,
+                       .hash = entry.hash});
+      span_begin = span_end;
+    }
+    document = 0;
+    ++shard;
+  }
+  return spans;
+}
+
+size_t TokenDataset::shard_of(int64_t token) const {
+  return static_cast<size_t>(std::ranges::upper_bound(begins_, token) - begins_.begin()) - 1;
 }
 
 bool has_split(runtime::Files& files, const std::string& directory, const std::string& split) {

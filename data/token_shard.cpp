@@ -14,10 +14,13 @@ using runtime::ErrorKind;
 
 namespace {
 
-constexpr int64_t kHashBytes = 16;
-
 [[noreturn]] void refuse(const std::string& path, const std::string& what) {
   throw Error(ErrorKind::data, path + ": " + what);
+}
+
+/// "" where the file has none.
+std::string text_if_there(runtime::H5Reader& reader, const std::string& name) {
+  return reader.has_attribute("/", name) ? reader.text_attribute("/", name) : "";
 }
 
 int64_t integer(runtime::H5Reader& reader, const std::string& path, const std::string& name) {
@@ -36,6 +39,11 @@ void check_format(runtime::H5Reader& reader, const std::string& path) {
                      std::to_string(integer(reader, path, "version_minor")) + ", but this program reads version " +
                      std::to_string(kShardVersionMajor) + ": prepare the data again");
   }
+  const std::string byte_order = text_if_there(reader, "byte_order");
+  if (byte_order != kShardByteOrder) {
+    refuse(path, "its byte_order is '" + byte_order + "', but this program reads " + kShardByteOrder +
+                     ": prepare the data again");
+  }
 }
 
 void check_numbers(const ShardIdentity& identity, const ShardContent& content, const std::string& path) {
@@ -46,27 +54,6 @@ void check_numbers(const ShardIdentity& identity, const ShardContent& content, c
     refuse(path, "token id " + std::to_string(content.max_id) + " is outside the vocabulary of " +
                      std::to_string(identity.vocabulary_size));
   }
-}
-
-/// A dataset whose type and shape are known; it must lie inside the file.
-int64_t offset_of(runtime::H5Reader& reader, const std::string& path, int64_t file_bytes,
-                  const runtime::H5Dataset& expected) {
-  const runtime::H5Dataset found = reader.dataset(expected.path);
-  if (found.dtype != expected.dtype || found.shape != expected.shape) {
-    refuse(path,
-           "dataset " + expected.path + " has not the type and size that the attributes say: the file is damaged");
-  }
-  int64_t size_bytes = runtime::size_bytes(found.dtype);
-  for (const int64_t extent : found.shape) size_bytes *= extent;
-  if (found.offset_bytes < 0 || found.offset_bytes > file_bytes - size_bytes) {
-    refuse(path, "cut short: dataset " + expected.path + " ends behind the end of the file (" +
-                     std::to_string(file_bytes) + " bytes)");
-  }
-  return found.offset_bytes;
-}
-
-int64_t blocks_of(int64_t tokens, DType dtype) {
-  return (tokens * runtime::size_bytes(dtype) + kShardBlockBytes - 1) / kShardBlockBytes;
 }
 
 template <typename Id>
@@ -83,32 +70,6 @@ bool all_within(std::span<const std::byte> bytes, int64_t max_id) {
 
 }  // namespace
 
-DType token_dtype(int64_t vocabulary_size) {
-  return vocabulary_size <= 65536 ? DType::u16 : DType::i32;
-}
-
-std::string content_digest(const ShardIdentity& identity, const ShardContent& content,
-                           std::span<const int64_t> document_ends, std::span<const std::byte> block_hashes) {
-  std::string header = std::string(kShardFormat) + " " + std::to_string(kShardVersionMajor);
-  for (const int64_t number :
-       {identity.vocabulary_size, int64_t{identity.end_of_text}, content.tokens, content.documents, content.max_id}) {
-    header += " " + std::to_string(number);
-  }
-  header += " " + identity.split + " " + identity.tokenizer_digest + "\n";
-  runtime::Sha256 sha;
-  sha.update(std::as_bytes(std::span(header)));
-  sha.update(std::as_bytes(document_ends));
-  sha.update(block_hashes);
-  return sha.finish();
-}
-
-void store_hash(const runtime::Hash128& hash, std::span<std::byte, 16> bytes) {
-  for (size_t i = 0; i < 8; ++i) {
-    bytes[i] = static_cast<std::byte>(hash.high >> (56 - 8 * i));
-    bytes[8 + i] = static_cast<std::byte>(hash.low >> (56 - 8 * i));
-  }
-}
-
 TokenShard::TokenShard(runtime::Files& files, const std::string& path,
                        const std::optional<std::string>& tokenizer_digest)
     : path_(path), file_(files.open(path)) {
@@ -117,7 +78,9 @@ TokenShard::TokenShard(runtime::Files& files, const std::string& path,
   identity_ = {.vocabulary_size = integer(reader, path, "vocabulary_size"),
                .end_of_text = static_cast<int32_t>(integer(reader, path, "end_of_text")),
                .tokenizer_digest = reader.text_attribute("/", "tokenizer_digest"),
-               .split = reader.text_attribute("/", "split")};
+               .split = reader.text_attribute("/", "split"),
+               .unicode_version = text_if_there(reader, "unicode_version"),
+               .tokenizer_mode = text_if_there(reader, "tokenizer_mode")};
   content_ = {.tokens = integer(reader, path, "tokens"),
               .documents = integer(reader, path, "documents"),
               .max_id = integer(reader, path, "max_id"),
@@ -131,22 +94,21 @@ TokenShard::TokenShard(runtime::Files& files, const std::string& path,
   const int64_t file_bytes = file_->size_bytes();
   dtype_ = token_dtype(identity_.vocabulary_size);
   if (content_.tokens > file_bytes) refuse(path, "cut short: " + std::to_string(file_bytes) + " bytes");
-  const int64_t blocks = blocks_of(content_.tokens, dtype_);
+  const int64_t blocks = block_count(content_.tokens, dtype_);
   tokens_offset_bytes_ =
-      offset_of(reader, path, file_bytes, {.path = "/tokens", .dtype = dtype_, .shape = {content_.tokens}});
-  const int64_t hashes_offset =
-      offset_of(reader, path, file_bytes, {.path = "/block_xxh3", .dtype = DType::u8, .shape = {blocks, kHashBytes}});
+      dataset_offset(reader, path, file_bytes, {.path = "/tokens", .dtype = dtype_, .shape = {content_.tokens}});
+  const int64_t hashes_offset = dataset_offset(
+      reader, path, file_bytes, {.path = "/block_xxh3", .dtype = DType::u8, .shape = {blocks, kHashBytes}});
   block_hashes_.resize(static_cast<size_t>(blocks * kHashBytes));
   file_->read_at(hashes_offset, block_hashes_);
 
-  std::vector<int64_t> document_ends(static_cast<size_t>(content_.documents));
-  if (content_.documents > 0) {  // an empty dataset has no place in the file
-    file_->read_at(
-        offset_of(reader, path, file_bytes, {.path = "/doc_ends", .dtype = DType::i64, .shape = {content_.documents}}),
-        std::as_writable_bytes(std::span(document_ends)));
-  }
-  if (content_digest(identity_, content_, document_ends, block_hashes_) != content_.digest) {
-    refuse(path, "header, document ends or block hashes do not match the content digest: the file is damaged");
+  ContentDigest digest(identity_, content_);
+  documents_.emplace(reader, *file_, path, content_, digest);
+  digest.update(block_hashes_);
+  if (digest.finish() != content_.digest) {
+    refuse(path,
+           "header, document table or block hashes do not match the content digest: the file is damaged, "
+           "prepare the data again");
   }
   is_checked_ = std::vector<std::atomic<bool>>(static_cast<size_t>(blocks));
 }
@@ -158,11 +120,11 @@ void TokenShard::read(int64_t begin, std::span<int32_t> ids) const {
                                          "), only " + std::to_string(content_.tokens));
   }
   if (ids.empty()) return;
-  check_blocks(begin, end);
+  check(begin, end);
   read_unchecked(begin, ids);
 }
 
-void TokenShard::check_blocks(int64_t begin, int64_t end) const {
+void TokenShard::check(int64_t begin, int64_t end) const {
   const int64_t id_bytes = runtime::size_bytes(dtype_);
   const int64_t last = (end - 1) * id_bytes / kShardBlockBytes;
   for (int64_t block = begin * id_bytes / kShardBlockBytes; block <= last; ++block) {

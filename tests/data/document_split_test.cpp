@@ -13,7 +13,7 @@ runtime::Hash128 hash(uint64_t high, uint64_t low = 0) {
 
 std::vector<bool> split_of(double fraction, const std::vector<runtime::Hash128>& hashes) {
   CorpusSurvey survey;
-  for (const runtime::Hash128& h : hashes) survey.add("text", h);
+  for (const runtime::Hash128& h : hashes) survey.add(4, h);
   const DocumentSplit split(fraction, survey);
   std::vector<bool> is_validation;
   for (size_t i = 0; i < hashes.size(); ++i) {
@@ -36,8 +36,8 @@ TEST(DocumentSplit, NeitherSideStaysEmptyWithTwoDocuments) {
 
 TEST(DocumentSplit, TheForcedDocumentIsTheOneThatMovesTheLeastText) {
   CorpusSurvey survey;
-  survey.add("a whole book", hash(kHalf - 1));
-  survey.add("note", hash(kHalf));
+  survey.add(12, hash(kHalf - 1));
+  survey.add(4, hash(kHalf));
   const DocumentSplit few(0.1, survey);
   EXPECT_FALSE(few.is_validation(hash(kHalf - 1), 0));
   EXPECT_TRUE(few.is_validation(hash(kHalf), 1));
@@ -49,7 +49,7 @@ TEST(DocumentSplit, TheForcedDocumentIsTheOneThatMovesTheLeastText) {
 TEST(CorpusSurvey, DigestKnowsContentAndOrder) {
   const auto digest = [](const std::vector<runtime::Hash128>& hashes) {
     CorpusSurvey survey;
-    for (const runtime::Hash128& h : hashes) survey.add("text", h);
+    for (const runtime::Hash128& h : hashes) survey.add(4, h);
     return survey.finish();
   };
   EXPECT_EQ(digest({hash(1), hash(2)}), digest({hash(1), hash(2)}));
@@ -57,26 +57,48 @@ TEST(CorpusSurvey, DigestKnowsContentAndOrder) {
   EXPECT_NE(digest({hash(1), hash(2)}), digest({hash(1)}));
 }
 
+/// The cut of a whole document.
+std::optional<int64_t> cut_of(std::string_view document, double fraction) {
+  const auto bytes = static_cast<int64_t>(document.size());
+  return validation_cut(document, 0, bytes < 2 ? 0 : validation_target(bytes, fraction), bytes);
+}
+
 TEST(ValidationCut, LiesBehindTheFirstLineEndAtOrAfterTheFraction) {
-  EXPECT_EQ(validation_cut("0123\n56\n89", 0.5), 8u);  // from byte 5 the next line end is byte 7
-  EXPECT_EQ(validation_cut("0123\n56\n89", 0.3), 8u);  // byte 7 itself is the line end
-  EXPECT_EQ(validation_cut("0123\n56\n89", 0.2), 8u);  // no line end from byte 8: the byte itself
-  EXPECT_EQ(validation_cut("01234567\n", 0.5), 4u);    // the line end would leave nothing
+  EXPECT_EQ(cut_of("0123\n56\n89", 0.5), 8);  // from byte 5 the next line end is byte 7
+  EXPECT_EQ(cut_of("0123\n56\n89", 0.3), 8);  // byte 7 itself is the line end
+  EXPECT_EQ(cut_of("0123\n56\n89", 0.2), 8);  // no line end from byte 8: the byte itself
+  EXPECT_EQ(cut_of("01234567\n", 0.5), 4);    // the line end would leave nothing
 }
 
 TEST(ValidationCut, NeverSplitsACharacter) {
   const std::string text = "aaaa\u20acbb";  // bytes 4, 5, 6 are one character; 9 in all
-  EXPECT_EQ(validation_cut(text, 4.0 / 9), 7u);
-  EXPECT_EQ(validation_cut(text, 3.0 / 9), 7u);
-  EXPECT_EQ(validation_cut(text, 5.0 / 9), 4u);
-  EXPECT_EQ(validation_cut("a\u20ac", 0.25), 1u) << "nothing after the character: before it";
+  EXPECT_EQ(cut_of(text, 4.0 / 9), 7);
+  EXPECT_EQ(cut_of(text, 3.0 / 9), 7);
+  EXPECT_EQ(cut_of(text, 5.0 / 9), 4);
+  EXPECT_EQ(cut_of("a\u20ac", 0.25), 1) << "nothing after the character: before it";
 }
 
 TEST(ValidationCut, NeedsTextForBothSides) {
-  EXPECT_EQ(validation_cut("a", 0.5), std::nullopt);
-  EXPECT_EQ(validation_cut("\u20ac", 0.5), std::nullopt);
-  EXPECT_EQ(validation_cut("ab", 0.001), 1u);
-  EXPECT_EQ(validation_cut("ab", 0.999), 1u);
+  EXPECT_EQ(cut_of("a", 0.5), std::nullopt);
+  EXPECT_EQ(cut_of("\u20ac", 0.5), std::nullopt);
+  EXPECT_EQ(cut_of("ab", 0.001), 1);
+  EXPECT_EQ(cut_of("ab", 0.999), 1);
+}
+
+TEST(ValidationCut, NeedsOnlyAWindowAroundTheTarget) {
+  std::string text(5 << 20, 'x');
+  for (const size_t line_end : {size_t{1} << 20, (size_t{3} << 20) - 1, (size_t{4} << 20) - 1, size_t{4} << 20}) {
+    text[line_end] = '\n';
+    const auto bytes = static_cast<int64_t>(text.size());
+    const int64_t target = int64_t{3} << 20;
+    const size_t begin = static_cast<size_t>(target) - 4;
+    const std::string_view window = std::string_view(text).substr(begin, kValidationCutReach + 8);
+    const std::optional<int64_t> cut = validation_cut(window, target - 4, target, bytes);
+    EXPECT_EQ(cut, validation_cut(text, 0, target, bytes));
+    // Line ends before the target and 1 MiB behind it do not count.
+    EXPECT_EQ(cut, line_end == (size_t{4} << 20) - 1 ? target + kValidationCutReach : target);
+    text[line_end] = 'x';
+  }
 }
 
 }  // namespace

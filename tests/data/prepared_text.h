@@ -43,7 +43,6 @@ inline std::string prepare_text(const tests::TemporaryDirectory& directory, cons
           {.inputs = {directory / "text.txt"},
            .output = directory / "dataset",
            .validation_fraction = validation_fraction,
-           .document_separator = {},
            .shard_tokens = shard_tokens});
   return directory / "dataset";
 }

@@ -29,13 +29,29 @@ std::vector<int32_t> random_ids(size_t count, int64_t vocabulary_size) {
   return ids;
 }
 
+DocumentEntry entry_of(int64_t document) {
+  return {.hash = {.low = static_cast<uint64_t>(document), .high = ~uint64_t{0} - 7},
+          .source = static_cast<int32_t>(document % 3),
+          .row = document + 1};
+}
+
+void flip_byte(const std::string& path, int64_t at) {
+  const auto file = runtime::real_files().open_for_writing(path);
+  std::byte byte;
+  file->read_at(at, std::span(&byte, 1));
+  byte ^= std::byte{1};
+  file->write_at(at, std::span(&byte, 1));
+}
+
 ShardContent write_shard(const std::string& path, std::span<const int32_t> ids, int64_t vocabulary_size) {
   TokenShardWriter writer(runtime::real_files(), path, identity_of(vocabulary_size));
   for (size_t begin = 0; begin < ids.size(); begin += 1000) {  // a document every 1,000 tokens
     writer.append(ids.subspan(begin, std::min<size_t>(1000, ids.size() - begin)));
-    writer.end_document();
+    writer.end_document(entry_of(static_cast<int64_t>(begin / 1000)));
   }
-  return writer.finish();
+  const ShardContent content = writer.finish();
+  TokenShardWriter::remove_spools(runtime::real_files(), path);
+  return content;
 }
 
 std::vector<int32_t> read_shard(const std::string& path, const std::optional<std::string>& tokenizer_digest = {}) {
@@ -91,8 +107,39 @@ TEST(TokenShard, EqualTokensGiveEqualFiles) {
   write_shard(directory / "a.h5", ids, 257);
   write_shard(directory / "b.h5", ids, 257);
   EXPECT_TRUE(read_file(directory / "a.h5") == read_file(directory / "b.h5"));
-  EXPECT_FALSE(std::filesystem::exists(directory / "a.h5.spool"));
-  EXPECT_FALSE(std::filesystem::exists(directory / "a.h5.tmp"));
+  EXPECT_EQ(runtime::real_files().list(directory.path()), (std::vector<std::string>{"a.h5", "b.h5"}));
+}
+
+TEST(TokenShard, KnowsItsDocuments) {
+  const tests::TemporaryDirectory directory;
+  write_shard(directory / "a.h5", random_ids(4500, 257), 257);
+  const TokenShard shard(runtime::real_files(), directory / "a.h5", {});
+  const DocumentTable& documents = shard.documents();
+  EXPECT_EQ(documents.last_end(), 4500);
+  for (const auto& [token, document] : std::vector<std::pair<int64_t, int64_t>>{
+           {0, 0}, {999, 0}, {1000, 1}, {3999, 3}, {4000, 4}, {4499, 4}, {4500, 5}}) {
+    EXPECT_EQ(documents.first_behind(token), document) << token;
+  }
+  const std::vector<DocumentEntry> entries = documents.entries(1, 3);
+  ASSERT_EQ(entries.size(), 3u);
+  for (int64_t i = 0; i < 3; ++i) {
+    DocumentEntry expected = entry_of(i + 1);
+    expected.end = (i + 2) * 1000;
+    EXPECT_EQ(entries[static_cast<size_t>(i)], expected);
+  }
+}
+
+TEST(TokenShard, NamesTheTokenizersModeAndUnicode) {
+  const tests::TemporaryDirectory directory;
+  ShardIdentity identity = identity_of(257);
+  identity.unicode_version = "15.0";
+  identity.tokenizer_mode = "merges";
+  TokenShardWriter writer(runtime::real_files(), directory / "a.h5", identity);
+  writer.append(random_ids(10, 257));
+  writer.finish();
+  const TokenShard shard(runtime::real_files(), directory / "a.h5", {});
+  EXPECT_EQ(shard.identity().unicode_version, "15.0");
+  EXPECT_EQ(shard.identity().tokenizer_mode, "merges");
 }
 
 TEST(TokenShard, ADocumentMayEndInALaterShard) {
@@ -124,18 +171,18 @@ TEST(TokenShard, AFlippedTokenIsFoundInItsBlockAlone) {
   expect_contains(error_of(ErrorKind::data, [&] { shard.read(block_tokens - 49, ids); }), {path, "block 1", "damaged"});
 }
 
-TEST(TokenShard, DocumentEndsAndHashesAreCheckedAtOpening) {
+TEST(TokenShard, DocumentTableAndHashesAreCheckedAtOpening) {
   const tests::TemporaryDirectory directory;
   const std::string path = directory / "a.h5";
   write_shard(path, random_ids(3000, 257), 257);
   const std::string bytes = read_file(path);
-  for (const std::string dataset : {"/doc_ends", "/block_xxh3"}) {
+  for (const std::string dataset : {"/doc_ends", "/doc_hash", "/doc_source", "/doc_row", "/block_xxh3"}) {
     std::string damaged = bytes;
     write_file(path, bytes);
     damaged[static_cast<size_t>(runtime::H5Reader(runtime::real_files(), path).dataset(dataset).offset_bytes + 3)] ^= 1;
     write_file(path, damaged);
     expect_contains(error_of(ErrorKind::data, [&] { TokenShard(runtime::real_files(), path, {}); }),
-                    {path, "content digest", "damaged"});
+                    {path, "damaged", "prepare the data again"});
   }
 }
 
@@ -183,49 +230,139 @@ TEST(TokenShard, AFlippedByteAnywhereIsRefusedOrWithoutEffect) {
               testing::ExitedWithCode(0), "");
 }
 
-/// A shard written by hand with one header line changed.
-void write_by_hand(const std::string& path, const std::string& format, int64_t major, int64_t vocabulary_size) {
+/// What a shard written by hand says; three tokens, of which the largest is 300.
+struct HandWritten {
+  std::string format = kShardFormat;
+  int64_t major = kShardVersionMajor;
+  std::string byte_order = kShardByteOrder;  ///< "": no such attribute
+  int64_t vocabulary_size = 301;
+  std::vector<int64_t> document_ends = {};  ///< no other columns are written
+};
+
+void write_by_hand(const std::string& path, const HandWritten& shard) {
   runtime::H5Writer writer(runtime::real_files(), path);
-  const std::vector<int32_t> ids = {1, 2, 300};
-  std::vector<uint16_t> narrow(ids.begin(), ids.end());
+  const std::vector<uint16_t> ids = {1, 2, 300};
   const auto tokens = writer.create("/tokens", runtime::DType::u16, std::vector<int64_t>{3});
-  writer.write(tokens, 0, runtime::view_of(std::span<const uint16_t>(narrow), {3}));
+  writer.write(tokens, 0, runtime::view_of(std::span<const uint16_t>(ids), {3}));
   std::array<std::byte, 16> hash;
-  store_hash(runtime::xxh3_128(std::as_bytes(std::span(narrow))), hash);
+  store_hash(runtime::xxh3_128(std::as_bytes(std::span(ids))), hash);
   const auto hashes = writer.create("/block_xxh3", runtime::DType::u8, std::vector<int64_t>{1, 16});
   writer.write(hashes, 0, {{hash.data(), runtime::DType::u8, {1, 16}}});
+  const auto documents = std::ssize(shard.document_ends);
+  if (documents > 0) {
+    const auto ends = writer.create("/doc_ends", runtime::DType::i64, std::vector<int64_t>{documents});
+    writer.write(ends, 0, {{shard.document_ends.data(), runtime::DType::i64, {documents}}});
+  }
   const ShardIdentity identity{
-      .vocabulary_size = vocabulary_size, .end_of_text = 0, .tokenizer_digest = "t", .split = "train"};
-  ShardContent content{.tokens = 3, .documents = 0, .max_id = 300, .digest = ""};
+      .vocabulary_size = shard.vocabulary_size, .end_of_text = 0, .tokenizer_digest = "t", .split = "train"};
+  const ShardContent content{.tokens = 3, .documents = documents, .max_id = 300};
+  ContentDigest digest(identity, content);
+  digest.update(std::as_bytes(std::span(shard.document_ends)));
+  digest.update(hash);
   const auto number = [&writer](const std::string& name, int64_t value) {
     writer.attribute("/", name, std::span<const int64_t>(&value, 1));
   };
-  writer.attribute("/", "format", format);
+  writer.attribute("/", "format", shard.format);
+  if (!shard.byte_order.empty()) writer.attribute("/", "byte_order", shard.byte_order);
   writer.attribute("/", "split", identity.split);
   writer.attribute("/", "tokenizer_digest", identity.tokenizer_digest);
-  writer.attribute("/", "content_digest", content_digest(identity, content, {}, hash));
-  number("version_major", major);
+  writer.attribute("/", "content_digest", digest.finish());
+  number("version_major", shard.major);
   number("version_minor", 7);
-  number("vocabulary_size", vocabulary_size);
+  number("vocabulary_size", shard.vocabulary_size);
   number("end_of_text", 0);
   number("tokens", 3);
-  number("documents", 0);
+  number("documents", documents);
   number("max_id", 300);
   writer.finish();
 }
 
 TEST(TokenShard, KnowsItsFormatAndVersion) {
   const tests::TemporaryDirectory directory;
-  write_by_hand(directory / "good.h5", kShardFormat, kShardVersionMajor, 301);
+  write_by_hand(directory / "good.h5", {});
   EXPECT_EQ(read_shard(directory / "good.h5"), (std::vector<int32_t>{1, 2, 300})) << "a newer minor version is read";
-  write_by_hand(directory / "format.h5", "someone-elses", kShardVersionMajor, 301);
+  write_by_hand(directory / "format.h5", {.format = "someone-elses"});
   expect_contains(refusal(directory / "format.h5"), {"not a token shard"});
-  write_by_hand(directory / "version.h5", kShardFormat, 2, 301);
-  expect_contains(refusal(directory / "version.h5"), {"version 2.7", "version 1"});
-  write_by_hand(directory / "ids.h5", kShardFormat, kShardVersionMajor, 300);
+  write_by_hand(directory / "old.h5", {.major = 1});
+  expect_contains(refusal(directory / "old.h5"), {"version 1.7", "version 2", "prepare the data again"});
+  write_by_hand(directory / "new.h5", {.major = 3});
+  expect_contains(refusal(directory / "new.h5"), {"version 3.7", "version 2"});
+  write_by_hand(directory / "big.h5", {.byte_order = "big"});
+  expect_contains(refusal(directory / "big.h5"), {"byte_order", "'big'", "little", "prepare the data again"});
+  write_by_hand(directory / "no_order.h5", {.byte_order = ""});
+  expect_contains(refusal(directory / "no_order.h5"), {"byte_order", "''"});
+  write_by_hand(directory / "ids.h5", {.vocabulary_size = 300});
   expect_contains(refusal(directory / "ids.h5"), {"token id 300", "vocabulary of 300"});
   write_file(directory / "text.h5", "not HDF5 at all");
   refusal(directory / "text.h5");
+}
+
+TEST(TokenShard, ImpossibleDocumentsAreRefused) {
+  const tests::TemporaryDirectory directory;
+  write_by_hand(directory / "columns.h5", {.document_ends = {1, 3}});
+  expect_contains(refusal(directory / "columns.h5"), {"/doc_hash"});
+  write_by_hand(directory / "backwards.h5", {.document_ends = {2, 1}});
+  expect_contains(refusal(directory / "backwards.h5"), {"ends at token 1", "prepare the data again"});
+  write_by_hand(directory / "empty.h5", {.document_ends = {0}});
+  expect_contains(refusal(directory / "empty.h5"), {"ends at token 0"});
+  write_by_hand(directory / "behind.h5", {.document_ends = {2, 4}});
+  expect_contains(refusal(directory / "behind.h5"), {"ends at token 4"});
+}
+
+TEST(TokenShardWriter, GoesOnFromWhatWasSynced) {
+  const tests::TemporaryDirectory directory;
+  const std::vector<int32_t> ids = random_ids(300000, 257);
+  const auto write_part = [&](TokenShardWriter& writer, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i += 1000) {
+      writer.append(std::span(ids).subspan(static_cast<size_t>(i), 1000));
+      writer.end_document(entry_of(i / 1000));
+    }
+  };
+  write_shard(directory / "whole.h5", ids, 257);
+  const std::string path = directory / "a.h5";
+  UnfinishedShard state;
+  {
+    TokenShardWriter writer(runtime::real_files(), path, identity_of(257));
+    write_part(writer, 0, 100000);
+    state = writer.sync();
+    write_part(writer, 0, 200000);  // lost: something else
+  }
+  const auto damage = [&] {
+    return TokenShardWriter::damage(runtime::real_files(), path, identity_of(257), state).value_or("none");
+  };
+  EXPECT_EQ(damage(), "none");
+  TokenShardWriter writer(runtime::real_files(), path, identity_of(257), state);
+  write_part(writer, 100000, 300000);
+  writer.finish();
+  EXPECT_TRUE(read_file(path) == read_file(directory / "whole.h5"));
+
+  EXPECT_EQ(damage(), "none");  // what lies behind the marks does not matter
+
+  flip_byte(path + ".spool", 199999);
+  EXPECT_EQ(damage(), path + ".spool does not match its hash");
+  const std::string refused = error_of(runtime::ErrorKind::data,
+                                       [&] { TokenShardWriter(runtime::real_files(), path, identity_of(257), state); });
+  expect_contains(refused, {path + ".spool", "run the same command again"});
+  flip_byte(path + ".spool", 199999);
+  EXPECT_EQ(damage(), "none");
+  std::filesystem::resize_file(path + ".documents", 1000);
+  EXPECT_EQ(damage(), path + ".documents is cut short");
+  TokenShardWriter::remove_spools(runtime::real_files(), path);
+  EXPECT_EQ(damage(), path + ".spool is missing");
+}
+
+TEST(TokenShardWriter, NoShardIsMadeOfASpoolThatChanged) {
+  const tests::TemporaryDirectory directory;
+  const std::string path = directory / "a.h5";
+  for (const std::string spool : {".spool", ".documents"}) {
+    TokenShardWriter writer(runtime::real_files(), path, identity_of(257));
+    writer.append(random_ids(1000, 257));
+    writer.end_document(entry_of(0));
+    writer.sync();
+    flip_byte(path + spool, 10);
+    expect_contains(error_of(runtime::ErrorKind::io, [&] { writer.finish(); }), {path + spool, "check the disk"});
+    EXPECT_FALSE(std::filesystem::exists(path));
+  }
 }
 
 TEST(TokenShardWriter, RefusesIdsOutsideTheVocabulary) {
