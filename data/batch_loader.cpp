@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "data/sample_order.h"
+#include "data/document_mask.h"
 #include "runtime/error.h"
 
 namespace trireme::data {
@@ -40,10 +40,24 @@ void check_options(const LoaderOptions& options) {
 }
 
 /// B rows of T of the given microbatch; the memory stays when the shape does.
-void shape(Microbatch& batch, int64_t rows, int64_t sequence_length) {
+void shape(Microbatch& batch, int64_t rows, int64_t sequence_length, bool document_mask) {
   batch.tokens.resize(static_cast<size_t>(rows * sequence_length));
   batch.targets.resize(batch.tokens.size());
   batch.samples.resize(static_cast<size_t>(rows));
+  if (!document_mask) return;
+  batch.positions.resize(batch.tokens.size());
+  batch.first_keys.resize(batch.tokens.size());
+}
+
+std::span<int32_t> row_of(std::vector<int32_t>& values, int64_t row, int64_t sequence_length) {
+  return std::span(values).subspan(static_cast<size_t>(row * sequence_length), static_cast<size_t>(sequence_length));
+}
+
+void mask_row(Microbatch& batch, int64_t row, int64_t sequence_length, int32_t end_of_text) {
+  mark_documents(row_of(batch.tokens, row, sequence_length), end_of_text,
+                 {.positions = row_of(batch.positions, row, sequence_length),
+                  .first_keys = row_of(batch.first_keys, row, sequence_length),
+                  .targets = row_of(batch.targets, row, sequence_length)});
 }
 
 double monotonic_seconds() {
@@ -52,19 +66,14 @@ double monotonic_seconds() {
 
 }  // namespace
 
-TrainingLoader::TrainingLoader(const TokenDataset& dataset, const LoaderOptions& options)
-    : dataset_(dataset), options_(options) {
-  check_options(options);
+TrainingLoader::TrainingLoader(std::span<const TokenDataset> datasets, const LoaderOptions& options)
+    : options_((check_options(options), options)), samples_(datasets, options.sequence_length, options.order) {
   const int64_t T = options.sequence_length;
-  if (dataset.tokens() < T + 1) {
-    throw Error(ErrorKind::internal, dataset.name() + " has " + std::to_string(dataset.tokens()) +
-                                         " tokens, and a sequence with its last target takes " + std::to_string(T + 1));
-  }
   window_.resize(static_cast<size_t>(T + 1));
   const int64_t microbatches = options.global_batch_size / (options.ranks * options.microbatch_size);
   for (std::vector<Microbatch>& step : steps_) {
     step.resize(static_cast<size_t>(microbatches));
-    for (Microbatch& batch : step) shape(batch, options.microbatch_size, T);
+    for (Microbatch& batch : step) shape(batch, options.microbatch_size, T, options.document_mask);
   }
   thread_ = std::thread([this] { prefetch(); });
 }
@@ -115,58 +124,65 @@ void TrainingLoader::prefetch() {
 
 void TrainingLoader::fill(std::vector<Microbatch>& step, int64_t first_sample) {
   const int64_t T = options_.sequence_length;
-  const int64_t windows = dataset_.windows(T);
   int64_t sample = first_sample + options_.rank * (options_.global_batch_size / options_.ranks);
   for (Microbatch& batch : step) {
     for (int64_t row = 0; row < options_.microbatch_size; ++row, ++sample) {
-      dataset_.read(window_of_sample(sample, windows, options_.seed) * T, window_);
+      const auto [source, window] = samples_.at(sample);
+      const TokenDataset& dataset = samples_.dataset(source);
+      dataset.read(window * T, window_);
       std::copy_n(window_.begin(), T, batch.tokens.begin() + row * T);
       std::copy_n(window_.begin() + 1, T, batch.targets.begin() + row * T);
       batch.samples[static_cast<size_t>(row)] = sample;
+      if (options_.document_mask) mask_row(batch, row, T, dataset.end_of_text());
     }
   }
 }
 
-ValidationLoader::ValidationLoader(const TokenDataset& dataset, int64_t sequence_length, int64_t microbatch_size,
-                                   int rank, int ranks)
-    : dataset_(dataset),
-      sequence_length_(sequence_length),
-      microbatch_size_(microbatch_size),
-      rank_(rank),
-      ranks_(ranks) {
-  check_positive("the sequence length", sequence_length);
-  check_positive("the microbatch size", microbatch_size);
-  check_rank(rank, ranks);
-  if (dataset.tokens() < 2) {
-    throw Error(ErrorKind::data, dataset.name() + " has " + std::to_string(dataset.tokens()) +
-                                     " token, and a loss needs two: give more text");
+ValidationLoader::ValidationLoader(std::span<const TokenDataset> datasets, const ValidationOptions& options)
+    : datasets_(datasets), options_(options) {
+  check_positive("the sequence length", options.sequence_length);
+  check_positive("the microbatch size", options.microbatch_size);
+  check_rank(options.rank, options.ranks);
+  for (const TokenDataset& dataset : datasets) {
+    if (dataset.tokens() < 2) {
+      throw Error(ErrorKind::data, dataset.name() + " has " + std::to_string(dataset.tokens()) +
+                                       " token, and a loss needs two: give more text");
+    }
+    const int64_t windows = (dataset.tokens() - 1 + options.sequence_length - 1) / options.sequence_length;
+    begins_.push_back(begins_.back() + windows);
   }
-  windows_ = (dataset.tokens() - 1 + sequence_length - 1) / sequence_length;
-  const int64_t rows = microbatch_size * ranks;
-  batches_ = (windows_ + rows - 1) / rows;
+  const int64_t rows = options.microbatch_size * options.ranks;
+  batches_ = (begins_.back() + rows - 1) / rows;
 }
 
 bool ValidationLoader::next(Microbatch& batch) {
   if (batch_ == batches_) return false;
-  shape(batch, microbatch_size_, sequence_length_);
-  const int64_t first_window = (batch_ * ranks_ + rank_) * microbatch_size_;
-  for (int64_t row = 0; row < microbatch_size_; ++row) fill_row(batch, row, first_window + row);
+  const int64_t B = options_.microbatch_size;
+  shape(batch, B, options_.sequence_length, options_.document_mask);
+  const int64_t first_window = (batch_ * options_.ranks + options_.rank) * B;
+  for (int64_t row = 0; row < B; ++row) fill_row(batch, row, first_window + row);
   ++batch_;
   return true;
 }
 
 void ValidationLoader::fill_row(Microbatch& batch, int64_t row, int64_t window) const {
-  const int64_t T = sequence_length_;
-  const std::span tokens = std::span(batch.tokens).subspan(static_cast<size_t>(row * T), static_cast<size_t>(T));
-  const std::span targets = std::span(batch.targets).subspan(static_cast<size_t>(row * T), static_cast<size_t>(T));
+  const int64_t T = options_.sequence_length;
+  const std::span tokens = row_of(batch.tokens, row, T);
+  const std::span targets = row_of(batch.targets, row, T);
   std::ranges::fill(tokens, 0);
   std::ranges::fill(targets, -1);
-  batch.samples[static_cast<size_t>(row)] = window < windows_ ? window : -1;
-  if (window >= windows_) return;
-  const int64_t begin = window * T;
-  const auto count = static_cast<size_t>(std::min(T, dataset_.tokens() - 1 - begin));
-  dataset_.read(begin, tokens.first(count));
-  dataset_.read(begin + 1, targets.first(count));
+  const bool is_padding = window >= begins_.back();
+  batch.samples[static_cast<size_t>(row)] = is_padding ? -1 : window;
+  const auto split =
+      is_padding ? 0 : static_cast<size_t>(std::ranges::upper_bound(begins_, window) - begins_.begin() - 1);
+  const TokenDataset& dataset = datasets_[split];
+  if (!is_padding) {
+    const int64_t begin = (window - begins_[split]) * T;
+    const auto count = static_cast<size_t>(std::min(T, dataset.tokens() - 1 - begin));
+    dataset.read(begin, tokens.first(count));
+    dataset.read(begin + 1, targets.first(count));
+  }
+  if (options_.document_mask) mask_row(batch, row, T, dataset.end_of_text());
 }
 
 }  // namespace trireme::data

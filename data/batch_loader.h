@@ -1,6 +1,6 @@
-// A dataset as microbatches of token windows. Which sample comes when depends on nothing but the seed and the global
-// sample index, so the only state of a run is the number of samples consumed, and any number of ranks sees the same
-// sequence. Rank, ranks and seed are plain numbers here; meshes are unknown.
+// Data sets as microbatches of token windows. Which sample comes when depends on nothing but the order's options and
+// the global sample index, so the only state of a run is the number of samples consumed, and any number of ranks sees
+// the same sequence. Rank, ranks and seed are plain numbers here; meshes are unknown.
 #pragma once
 
 #include <array>
@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
 #include "data/token_dataset.h"
+#include "data/training_samples.h"
 
 namespace trireme::data {
 
@@ -20,6 +22,9 @@ struct Microbatch {
   std::vector<int32_t> tokens;   ///< (B*T)
   std::vector<int32_t> targets;  ///< (B*T)
   std::vector<int64_t> samples;  ///< (B) global sample index; -1 for a row of padding
+  /// With a document mask (document_mask.h), else empty: (B*T) each. The targets then are -1 at a document's end too.
+  std::vector<int32_t> positions{};
+  std::vector<int32_t> first_keys{};
 };
 
 struct LoaderOptions {
@@ -28,18 +33,20 @@ struct LoaderOptions {
   int64_t microbatch_size = 0;    ///< sequences
   int rank = 0;
   int ranks = 1;
-  uint64_t seed = 0;
+  OrderOptions order{};
   int64_t first_sample = 0;  ///< samples consumed before
+  bool document_mask = false;
 };
 
-/// The training split in its keyed order (sample_order.h), without end. Step s is global samples
+/// The training splits in their order (training_samples.h), without end. Step s is global samples
 /// [first_sample + s*G, first_sample + (s+1)*G); a rank has the rank-th contiguous share of G/ranks, cut into
 /// microbatches in order. A side thread reads ahead into the other half of a double buffer; it ends with the object.
 class TrainingLoader {
  public:
   /// A batch that does not divide, or a split shorter than one sequence and its last target, is Error(internal): the
-  /// caller has checked what the user gave. `dataset` must outlive the loader.
-  TrainingLoader(const TokenDataset& dataset, const LoaderOptions& options);
+  /// caller has checked what the user gave. Sets that do not go together are Error(usage), see TrainingSamples.
+  /// `datasets` must outlive the loader.
+  TrainingLoader(std::span<const TokenDataset> datasets, const LoaderOptions& options);
   ~TrainingLoader();
   TrainingLoader(const TrainingLoader&) = delete;
   TrainingLoader& operator=(const TrainingLoader&) = delete;
@@ -55,8 +62,8 @@ class TrainingLoader {
   void prefetch();
   void fill(std::vector<Microbatch>& step, int64_t first_sample);
 
-  const TokenDataset& dataset_;
   LoaderOptions options_;
+  TrainingSamples samples_;      // of the side thread
   std::vector<int32_t> window_;  // T + 1 tokens, of the side thread
   double waited_seconds_ = 0;
 
@@ -72,14 +79,24 @@ class TrainingLoader {
   std::thread thread_;  // last: it starts when all else is there
 };
 
-/// A whole split once, in order, every token but the first being a target exactly once. The last window is padded with
-/// token 0 and target -1, and so are rows, until all ranks have the same number of batches of the same shape.
+/// Of a validation pass.
+struct ValidationOptions {
+  int64_t sequence_length = 0;
+  int64_t microbatch_size = 0;  ///< sequences
+  int rank = 0;
+  int ranks = 1;
+  bool document_mask = false;
+};
+
+/// Whole splits once, one after the other, in order; of each every token but the first is a target exactly once (with a
+/// document mask: but the first of each document). The last window of a split is padded with token 0 and target -1, and
+/// so are rows, until all ranks have the same number of batches of the same shape.
 class ValidationLoader {
  public:
-  /// A split of fewer than two tokens is Error(data). `dataset` must outlive the loader.
-  ValidationLoader(const TokenDataset& dataset, int64_t sequence_length, int64_t microbatch_size, int rank, int ranks);
+  /// A split of fewer than two tokens is Error(data). `datasets`, at least one, must outlive the loader.
+  ValidationLoader(std::span<const TokenDataset> datasets, const ValidationOptions& options);
 
-  /// Fills `batch` (sample = number of the window in the split); false at the end.
+  /// Fills `batch` (sample = number of the window, counted through all splits); false at the end.
   bool next(Microbatch& batch);
   /// Back to the first batch.
   void rewind() { batch_ = 0; }
@@ -89,13 +106,10 @@ class ValidationLoader {
  private:
   void fill_row(Microbatch& batch, int64_t row, int64_t window) const;
 
-  const TokenDataset& dataset_;
-  int64_t sequence_length_;
-  int64_t microbatch_size_;
-  int64_t rank_;
-  int64_t ranks_;
-  int64_t windows_;
-  int64_t batches_;
+  std::span<const TokenDataset> datasets_;
+  ValidationOptions options_;
+  std::vector<int64_t> begins_ = {0};  // of each split, and the end: windows
+  int64_t batches_ = 0;
   int64_t batch_ = 0;
 };
 

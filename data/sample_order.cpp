@@ -1,49 +1,65 @@
 #include "data/sample_order.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 
-#include "runtime/philox.h"
+#include "data/keyed_permutation.h"
 
 namespace trireme::data {
 namespace {
 
-// Four rounds are enough in theory for large domains; tiny ones, of a few bits, need more to mix.
-constexpr uint32_t kRounds = 8;
+/// The epoch's windows laid out block after block in the order of the permuted blocks. The block of the last windows
+/// may be shorter than the others, and lies anywhere.
+class BlockLayout {
+ public:
+  BlockLayout(int64_t windows, int64_t block_windows, const PermutationKey& key)
+      : windows_(windows),
+        block_windows_(block_windows),
+        blocks_((windows + block_windows - 1) / block_windows),
+        missing_(blocks_ * block_windows - windows),
+        order_(blocks_, key),
+        short_place_(order_.inverse(blocks_ - 1)) {}
 
-// Dropout and initial weights use Philox under the seed itself. The order has a key of its own, so that its random bits
-// are never theirs.
-runtime::PhiloxKey order_key(uint64_t seed) {
-  constexpr runtime::PhiloxCounter kTag = {0x6f726465, 0x72206f66, 0x2073616d, 0x706c6573};  // "order of samples"
-  const runtime::PhiloxCounter bits = runtime::philox(kTag, runtime::philox_key(seed));
-  return {bits[0], bits[1]};
-}
+  /// Which block in the new order place `at` of the layout lies in.
+  int64_t block_place(int64_t at) const { return padded(at) / block_windows_; }
+  /// Where the block at this place of the new order begins in the layout; `place` may be the number of blocks or more.
+  int64_t begin(int64_t place) const {
+    return std::min(place * block_windows_ - (place > short_place_ ? missing_ : 0), windows_);
+  }
+  int64_t window(int64_t at) const { return order_(block_place(at)) * block_windows_ + padded(at) % block_windows_; }
+
+ private:
+  /// The place if all blocks were of full size.
+  int64_t padded(int64_t at) const { return at < (short_place_ + 1) * block_windows_ - missing_ ? at : at + missing_; }
+
+  int64_t windows_;
+  int64_t block_windows_;
+  int64_t blocks_;
+  int64_t missing_;
+  KeyedPermutation order_;
+  int64_t short_place_;  // in the new order
+};
 
 }  // namespace
 
-int64_t window_of_sample(int64_t sample, int64_t windows, uint64_t seed) {
+int64_t window_of_sample(int64_t sample, int64_t windows, uint64_t seed, uint32_t source) {
   assert(sample >= 0 && windows >= 1);
-  const auto epoch = static_cast<uint64_t>(sample / windows);
-  const auto limit = static_cast<uint64_t>(windows);
-  const int half_bits = std::max(1, (static_cast<int>(std::bit_width(limit - 1)) + 1) / 2);
-  const uint64_t half_mask = (uint64_t{1} << half_bits) - 1;
-  const runtime::PhiloxKey key = order_key(seed);
+  const PermutationKey key = {.seed = seed, .source = source, .epoch = static_cast<uint64_t>(sample / windows)};
+  return KeyedPermutation(windows, key)(sample % windows);
+}
 
-  auto value = static_cast<uint64_t>(sample % windows);
-  do {
-    uint64_t left = value >> half_bits;
-    uint64_t right = value & half_mask;
-    for (uint32_t round = 0; round < kRounds; ++round) {
-      const runtime::PhiloxCounter counter = {static_cast<uint32_t>(right), round, static_cast<uint32_t>(epoch),
-                                              static_cast<uint32_t>(epoch >> 32)};
-      const uint64_t mixed = left ^ (runtime::philox(counter, key)[0] & half_mask);
-      left = right;
-      right = mixed;
-    }
-    value = (left << half_bits) | right;
-  } while (value >= limit);
-  return static_cast<int64_t>(value);
+int64_t window_of_sample(int64_t sample, int64_t windows, uint64_t seed, uint32_t source, const Shuffle& shuffle) {
+  if (shuffle.kind == Shuffle::Kind::full) return window_of_sample(sample, windows, seed, source);
+  assert(sample >= 0 && windows >= 1 && shuffle.block_windows >= 1 && shuffle.blocks_in_group >= 1);
+  PermutationKey key = {
+      .seed = seed, .use = PermutationUse::blocks, .source = source, .epoch = static_cast<uint64_t>(sample / windows)};
+  const BlockLayout layout(windows, shuffle.block_windows, key);
+  const int64_t group = layout.block_place(sample % windows) / shuffle.blocks_in_group;
+  const int64_t begin = layout.begin(group * shuffle.blocks_in_group);
+  const int64_t end = layout.begin((group + 1) * shuffle.blocks_in_group);
+  key.use = PermutationUse::group;
+  key.group = static_cast<uint32_t>(group);
+  return layout.window(begin + KeyedPermutation(end - begin, key)(sample % windows - begin));
 }
 
 }  // namespace trireme::data

@@ -109,8 +109,11 @@ void forget_other_recordings(Trainer& trainer, const HostMicrobatch& microbatch,
   options.learning_rate = 0;
   options.update = 0;
   StepRecordings& recordings = trainer.recordings;
-  if (recordings.B == microbatch.B && recordings.T == microbatch.T && recordings.options == options) return;
-  recordings = {.B = microbatch.B, .T = microbatch.T, .options = options};
+  if (recordings.B == microbatch.B && recordings.T == microbatch.T &&
+      recordings.has_documents == microbatch.has_documents && recordings.options == options) {
+    return;
+  }
+  recordings = {.B = microbatch.B, .T = microbatch.T, .has_documents = microbatch.has_documents, .options = options};
 }
 
 /// A step begins with its learning rate on the device and totals of zero, but for the vote.
@@ -199,19 +202,20 @@ runtime::MemoryPlan plan_training(const ModelConfig& config, const Execution& ex
   parallel::MeshGroups groups = parallel::dry_groups(mesh, rank);
   runtime::Memory memory = runtime::Memory::dry(slot_counts(execution, mesh, shape.microbatches, groups.at.pp));
   const auto trainer = make_trainer(config, Purpose::training, execution, stream, memory, groups);
-  const std::vector<HostMicrobatch> microbatches(static_cast<size_t>(shape.microbatches), {.B = shape.B, .T = shape.T});
+  const std::vector<HostMicrobatch> microbatches(static_cast<size_t>(shape.microbatches),
+                                                 {.B = shape.B, .T = shape.T, .has_documents = shape.has_documents});
   train_step(*trainer, microbatches, options);
   add_loss(*trainer, microbatches.front());
   return memory.used();
 }
 
-runtime::MemoryPlan plan_evaluation(const ModelConfig& config, const Execution& execution, int64_t B, int64_t T,
+runtime::MemoryPlan plan_evaluation(const ModelConfig& config, const Execution& execution, const StepShape& shape,
                                     int dp) {
   runtime::Stream stream = runtime::Stream::dry_for(execution.device);
   runtime::Memory memory = runtime::Memory::dry();
   parallel::MeshGroups groups = parallel::dry_groups({.dp = dp});
   const auto trainer = make_trainer(config, Purpose::inference, execution, stream, memory, groups);
-  add_loss(*trainer, {.B = B, .T = T});
+  add_loss(*trainer, {.B = shape.B, .T = shape.T, .has_documents = shape.has_documents});
   return memory.used();
 }
 

@@ -41,14 +41,15 @@ struct StepShape {
   int64_t B = 0;
   int64_t T = 0;
   int64_t microbatches = 1;
+  bool has_documents = false;  ///< of HostMicrobatch
 };
 
 /// The memory that `rank` of the mesh needs, by a dry step of the same code. Throws Error(usage) when mesh, schedule,
 /// model and shape do not fit each other.
 runtime::MemoryPlan plan_training(const ModelConfig& config, const Execution& execution, const parallel::Mesh& mesh,
                                   const StepShape& shape, const UpdateOptions& options, int rank = 0);
-/// To evaluate on dp ranks, each with the whole model.
-runtime::MemoryPlan plan_evaluation(const ModelConfig& config, const Execution& execution, int64_t B, int64_t T,
+/// To evaluate microbatches of this shape on dp ranks, each with the whole model.
+runtime::MemoryPlan plan_evaluation(const ModelConfig& config, const Execution& execution, const StepShape& shape,
                                     int dp);
 
 /// The number of slots of each chunk of a stage: the schedule's peaks in flight.

@@ -72,8 +72,13 @@ TokenViews upload_tokens(runtime::Stream& stream, Arena& slot, const HostMicroba
   views.tokens = upload(stream, slot, batch.tokens, N);
   views.targets = upload(stream, slot, batch.targets, N);
   views.samples = upload(stream, slot, batch.samples, batch.B);
-  views.positions = slot.allocate(DType::i32, {N});
-  runtime::fill_positions(stream, 0, batch.T, views.positions);
+  if (batch.has_documents) {
+    views.positions = upload(stream, slot, batch.positions, N);
+    views.first_keys = upload(stream, slot, batch.first_keys, N);
+  } else {
+    views.positions = slot.allocate(DType::i32, {N});
+    runtime::fill_positions(stream, 0, batch.T, views.positions);
+  }
   return views;
 }
 

@@ -25,9 +25,14 @@ struct HostMicrobatch {
   const int32_t* tokens = nullptr;
   const int32_t* targets = nullptr;  ///< negative: no target
   const int64_t* samples = nullptr;
+  /// Attention stays inside documents, and the two members below are given, (B*T) each; without, positions count from
+  /// the beginning of a sequence, and a token sees all before it. The same for all microbatches of a run.
+  bool has_documents = false;
+  const int32_t* positions = nullptr;   ///< of a token in its document
+  const int32_t* first_keys = nullptr;  ///< first place in the sequence that a token sees (runtime/ops/attention.h)
 };
 
-/// Copies a microbatch into its slot and adds the positions of its tokens.
+/// Copies a microbatch into its slot, with the positions of its tokens.
 TokenViews upload_tokens(runtime::Stream& stream, runtime::Arena& slot, const HostMicrobatch& batch);
 
 /// What one update does to the parameters.
@@ -48,6 +53,7 @@ struct UpdateOptions {
 struct StepRecordings {
   int64_t B = 0;  ///< of the microbatches that were recorded
   int64_t T = 0;
+  bool has_documents = false;
   UpdateOptions options;  ///< that were recorded; learning rate and number of the update do not count
   runtime::Recording forward;
   runtime::Recording backward;

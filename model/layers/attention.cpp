@@ -40,8 +40,10 @@ AttentionSaved attention_forward(Context& context, const AttentionWeights& weigh
     linear(context, weights.qkv, gather_tokens(context, x, context.scratch), saved.qkv);
   }
   rotate(context, tokens, saved.qkv, Rotation::forward);
-  runtime::attention_forward(context.stream, shape,
-                             {.qkv = saved.qkv, .y = saved.heads, .log_sum_exp = saved.log_sum_exp}, context.scratch);
+  runtime::attention_forward(
+      context.stream, shape,
+      {.qkv = saved.qkv, .y = saved.heads, .log_sum_exp = saved.log_sum_exp, .first_keys = tokens.first_keys},
+      context.scratch);
   linear_row_parallel(context, weights.out, saved.heads, y);
   return saved;
 }
@@ -52,10 +54,14 @@ void attention_backward(Context& context, const AttentionWeights& weights, const
   const View dheads = context.scratch.allocate(views.dy.dtype, saved.heads.shape);
   const View dqkv = operand_arena(context).allocate(views.dy.dtype, saved.qkv.shape);
   linear_row_parallel_backward(context, weights.out, gradients.out, {.x = saved.heads, .dy = views.dy, .dx = dheads});
-  runtime::attention_backward(
-      context.stream, shape_of(context, tokens),
-      {.qkv = saved.qkv, .y = saved.heads, .log_sum_exp = saved.log_sum_exp, .dy = dheads, .dqkv = dqkv},
-      context.scratch);
+  runtime::attention_backward(context.stream, shape_of(context, tokens),
+                              {.qkv = saved.qkv,
+                               .y = saved.heads,
+                               .log_sum_exp = saved.log_sum_exp,
+                               .dy = dheads,
+                               .dqkv = dqkv,
+                               .first_keys = tokens.first_keys},
+                              context.scratch);
   rotate(context, tokens, dqkv, Rotation::backward);
   linear_backward(context, weights.qkv, gradients.qkv, {.x = views.x, .dy = dqkv, .dx = views.dx});
 }

@@ -33,10 +33,11 @@ struct Context {
 struct TokenViews {
   int64_t B = 0;
   int64_t T = 0;
-  runtime::View tokens;     ///< (N) i32
-  runtime::View positions;  ///< (N) i32
-  runtime::View targets;    ///< (N) i32, negative: no target
-  runtime::View samples;    ///< (B) i64, global sample index
+  runtime::View tokens;      ///< (N) i32
+  runtime::View positions;   ///< (N) i32
+  runtime::View targets;     ///< (N) i32, negative: no target
+  runtime::View samples;     ///< (B) i64, global sample index
+  runtime::View first_keys;  ///< (N) i32: attention stays inside documents (runtime/ops/attention.h); or absent
 };
 
 /// Tokens that follow `past` cached ones in each sequence.

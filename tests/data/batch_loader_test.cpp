@@ -26,6 +26,7 @@ class Loaders : public testing::Test {
   std::string text_;
   std::string directory_;
   TokenDataset dataset_{runtime::real_files(), directory_, "train"};
+  std::span<const TokenDataset> sets_{&dataset_, 1};
 };
 
 LoaderOptions options_of(int rank, int ranks, int64_t microbatch_size, int64_t first_sample = 0) {
@@ -34,7 +35,7 @@ LoaderOptions options_of(int rank, int ranks, int64_t microbatch_size, int64_t f
           .microbatch_size = microbatch_size,
           .rank = rank,
           .ranks = ranks,
-          .seed = 42,
+          .order = {.seed = 42},
           .first_sample = first_sample};
 }
 
@@ -59,8 +60,8 @@ std::vector<Row> rows_of(const TokenDataset& dataset, int ranks, int64_t microba
                          int steps) {
   std::vector<std::unique_ptr<TrainingLoader>> loaders;
   for (int rank = 0; rank < ranks; ++rank) {
-    loaders.push_back(
-        std::make_unique<TrainingLoader>(dataset, options_of(rank, ranks, microbatch_size, first_sample)));
+    loaders.push_back(std::make_unique<TrainingLoader>(std::span(&dataset, 1),
+                                                       options_of(rank, ranks, microbatch_size, first_sample)));
   }
   std::vector<Row> rows;
   for (int step = 0; step < steps; ++step) {
@@ -109,7 +110,7 @@ TEST_F(Loaders, TrainingResumesAtAnySample) {
 }
 
 TEST_F(Loaders, ABatchStaysValidUntilTheNextCall) {
-  TrainingLoader loader(dataset_, options_of(0, 1, kBatch));
+  TrainingLoader loader(sets_, options_of(0, 1, kBatch));
   for (int step = 0; step < 20; ++step) {
     const std::vector<Microbatch>& batches = loader.next();
     const std::vector<int32_t> tokens = batches[0].tokens;
@@ -122,7 +123,7 @@ TEST_F(Loaders, ABatchStaysValidUntilTheNextCall) {
 
 TEST_F(Loaders, ALoaderMayEndAtAnyTime) {
   for (int steps = 0; steps < 4; ++steps) {
-    TrainingLoader loader(dataset_, options_of(0, 1, kBatch));
+    TrainingLoader loader(sets_, options_of(0, 1, kBatch));
     for (int step = 0; step < steps; ++step) loader.next();
   }
 }
@@ -140,7 +141,7 @@ TEST_F(Loaders, ADamagedBlockReachesTheCallerOfNext) {
   for (int64_t sample = 0; (window_of_sample(sample, windows, 42) + 1) * kSequence < 7 * 64; ++sample) {
     good_steps = (sample + 1) / kBatch;
   }
-  TrainingLoader loader(dataset_, options_of(0, 1, kBatch));
+  TrainingLoader loader(sets_, options_of(0, 1, kBatch));
   for (int64_t step = 0; step < good_steps; ++step) EXPECT_EQ(loader.next()[0].samples[0], step * kBatch);
   for (int again = 0; again < 2; ++again) {
     expect_contains(error_of(ErrorKind::data, [&] { loader.next(); }), {shard, "block 0"});
@@ -148,21 +149,21 @@ TEST_F(Loaders, ADamagedBlockReachesTheCallerOfNext) {
 }
 
 TEST_F(Loaders, BatchesThatDoNotDivideAreRefusedWithTheNumbers) {
-  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(dataset_, options_of(0, 3, 1)); }),
+  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(sets_, options_of(0, 3, 1)); }),
                   {"batch of 8", "microbatches of 1", "3 ranks"});
-  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(dataset_, options_of(0, 2, 3)); }),
+  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(sets_, options_of(0, 2, 3)); }),
                   {"batch of 8", "microbatches of 3", "2 ranks"});
-  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(dataset_, options_of(0, 1, 0)); }),
+  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(sets_, options_of(0, 1, 0)); }),
                   {"the microbatch size is 0"});
 }
 
 TEST_F(Loaders, DataShorterThanASequenceIsRefusedWithTheNumbers) {
   LoaderOptions options = options_of(0, 1, 1);
   options.sequence_length = 501;
-  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(dataset_, options); }),
+  expect_contains(error_of(ErrorKind::internal, [&] { TrainingLoader(sets_, options); }),
                   {directory_, "501 tokens", "502"});
   options.sequence_length = 500;
-  EXPECT_EQ(TrainingLoader(dataset_, options).next()[0].targets.back(), 256);
+  EXPECT_EQ(TrainingLoader(sets_, options).next()[0].targets.back(), 256);
 }
 
 TEST_F(Loaders, ValidationCoversEveryTargetOnce) {
@@ -170,8 +171,12 @@ TEST_F(Loaders, ValidationCoversEveryTargetOnce) {
     for (const int ranks : {1, 2, 3, 4}) {
       std::map<int64_t, int> covered;
       for (int rank = 0; rank < ranks; ++rank) {
-        ValidationLoader loader(dataset_, sequence_length, 3, rank, ranks);
-        EXPECT_EQ(loader.batches(), ValidationLoader(dataset_, sequence_length, 3, 0, ranks).batches());
+        const ValidationOptions options{
+            .sequence_length = sequence_length, .microbatch_size = 3, .rank = rank, .ranks = ranks};
+        ValidationLoader loader(sets_, options);
+        EXPECT_EQ(loader.batches(),
+                  ValidationLoader(sets_, {.sequence_length = sequence_length, .microbatch_size = 3, .ranks = ranks})
+                      .batches());
         Microbatch batch;
         int64_t batches = 0;
         std::vector<Row> rows;
@@ -200,7 +205,7 @@ TEST_F(Loaders, ValidationCoversEveryTargetOnce) {
 }
 
 TEST_F(Loaders, ValidationCanBeRepeated) {
-  ValidationLoader loader(dataset_, kSequence, 4, 1, 2);
+  ValidationLoader loader(sets_, {.sequence_length = kSequence, .microbatch_size = 4, .rank = 1, .ranks = 2});
   const auto all = [&loader] {
     std::vector<Row> rows;
     Microbatch batch;
@@ -218,7 +223,7 @@ TEST(ValidationLoader, TheShortestSplitHasOneTarget) {
   const tests::TemporaryDirectory directory;
   const std::string path = prepare_text(directory, "x");
   const TokenDataset dataset(runtime::real_files(), path, "train");
-  ValidationLoader loader(dataset, 4, 2, 0, 1);
+  ValidationLoader loader(std::span(&dataset, 1), {.sequence_length = 4, .microbatch_size = 2});
   Microbatch batch;
   ASSERT_TRUE(loader.next(batch));
   EXPECT_EQ(batch.tokens, (std::vector<int32_t>{'x', 0, 0, 0, 0, 0, 0, 0}));

@@ -33,13 +33,18 @@ Execution execution_of(const LayoutTraining& training) {
   return execution;
 }
 
-model::StepShape shape_of(const LayoutCase& layout) {
-  return {.B = LayoutCase::kLayoutB, .T = kLayoutTokens, .microbatches = layout.microbatches};
+model::StepShape shape_of(const LayoutTraining& training) {
+  return {.B = LayoutCase::kLayoutB,
+          .T = kLayoutTokens,
+          .microbatches = training.layout.microbatches,
+          .has_documents = training.has_documents};
 }
 
 SmallBatch batch_of_step(const LayoutTraining& training, int64_t step) {
   std::mt19937_64 random(static_cast<uint64_t>(step));
-  return {random, training.layout.sequences(), kLayoutTokens, training.config.vocabulary_size};
+  SmallBatch batch(random, training.layout.sequences(), kLayoutTokens, training.config.vocabulary_size);
+  if (training.has_documents) batch.cut_documents(random);
+  return batch;
 }
 
 /// This rank's microbatches of a batch.
@@ -75,8 +80,9 @@ std::vector<Totals> planned_messages(const LayoutTraining& training, int rank) {
       model::make_trainer(training.config, model::Purpose::training, execution, stream, memory, groups);
   model::initialize(stream, 1, trainer->units);
   trainer->shards.parameters_changed();
-  const std::vector<model::HostMicrobatch> microbatches(static_cast<size_t>(layout.microbatches),
-                                                        {.B = LayoutCase::kLayoutB, .T = kLayoutTokens});
+  const std::vector<model::HostMicrobatch> microbatches(
+      static_cast<size_t>(layout.microbatches),
+      {.B = LayoutCase::kLayoutB, .T = kLayoutTokens, .has_documents = training.has_documents});
   model::train_step(*trainer, microbatches, kOptions);
   return totals_of(groups);
 }
@@ -198,8 +204,8 @@ std::vector<ParameterPlace> parameter_places(const ModelConfig& config) {
 LayoutRank::LayoutRank(Communicator& world, const LayoutTraining& training)
     : world_(world),
       training_(training),
-      plan_(model::plan_training(training.config, execution_of(training), training.layout.mesh,
-                                 shape_of(training.layout), kOptions, world.rank())),
+      plan_(model::plan_training(training.config, execution_of(training), training.layout.mesh, shape_of(training),
+                                 kOptions, world.rank())),
       small_(training.config, plan_, parallel::make_groups(training.layout.mesh, world), model::Purpose::training,
              execution_of(training)) {}
 
@@ -265,7 +271,8 @@ const LayoutRun& train_alone(const LayoutTraining& training) {
   alone.layout = {.microbatches = training.layout.microbatches * training.layout.mesh.dp};
   const std::string key = training.config.family + std::to_string(training.config.vocabulary_size) + "/" +
                           std::to_string(alone.layout.microbatches) + "/" + std::to_string(training.steps) + "/" +
-                          std::to_string(static_cast<int>(training.execution.storage));
+                          std::to_string(static_cast<int>(training.execution.storage)) +
+                          (training.has_documents ? "/documents" : "");
   const auto known = runs.find(key);
   if (known != runs.end()) return known->second;
   const auto world = runtime::solo_communicator();

@@ -48,6 +48,7 @@ struct LayoutTraining {
   LayoutCase layout;
   int64_t steps = layout_steps();
   model::Execution execution{};        ///< storage
+  bool has_documents = false;          ///< several in a sequence, kept apart
   runtime::MessageOptions messages{};  ///< those of the world
 };
 

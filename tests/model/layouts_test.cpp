@@ -35,6 +35,22 @@ TEST(Layout, ZeroBubbleOnOneRankFollowsOneRank) {
   expect_follows_one_rank(training, train_on_local_ranks(training));
 }
 
+// All ranks of a pipeline and of tp are given the documents; planned memory is used memory with them, too.
+TEST(Layout, DocumentsAreKeptApartInEveryLayout) {
+  using enum parallel::ScheduleKind;
+  const std::vector<LayoutCase> layouts{
+      {.mesh = {.dp = 2}, .zero_stage = 3, .microbatches = 2, .recompute = model::Recompute::full},
+      {.mesh = {.tp = 2}, .microbatches = 2, .recompute = model::Recompute::selective},
+      {.mesh = {.pp = 2}, .microbatches = 4},
+      {.mesh = {.pp = 2}, .schedule = zb_h1, .microbatches = 4}};
+  for (const LayoutCase& layout : layouts) {
+    SCOPED_TRACE(layout.name());
+    for (const ModelConfig& config : {layout_gpt2(), layout_llama()}) {
+      expect_layout_follows({.config = config, .layout = layout, .steps = 3, .has_documents = true});
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(, Layouts, testing::ValuesIn(LAYOUT_GRID()),
                          [](const auto& test) { return test.param.name(); });
 

@@ -62,6 +62,8 @@ struct SmallBatch {
   std::vector<int32_t> tokens;
   std::vector<int32_t> targets;
   std::vector<int64_t> samples;
+  std::vector<int32_t> positions{};  ///< with cut_documents()
+  std::vector<int32_t> first_keys{};
 
   SmallBatch(std::mt19937_64& random, int64_t B_, int64_t T_, int64_t V) : B(B_), T(T_) {
     for (int64_t i = 0; i < B * T; ++i) tokens.push_back(static_cast<int32_t>(random() % static_cast<uint64_t>(V)));
@@ -71,9 +73,32 @@ struct SmallBatch {
   /// One sequence; its targets are its tokens.
   explicit SmallBatch(const std::vector<int32_t>& tokens_)
       : B(1), T(static_cast<int64_t>(tokens_.size())), tokens(tokens_), targets(tokens_), samples{0} {}
-  model::HostMicrobatch host() const {
-    return {.B = B, .T = T, .tokens = tokens.data(), .targets = targets.data(), .samples = samples.data()};
+  /// Documents end at random places, after four tokens on average; what follows an end is no target.
+  void cut_documents(std::mt19937_64& random) {
+    positions.resize(tokens.size());
+    first_keys.resize(tokens.size());
+    for (int64_t i = 0, begin = 0; i < B * T; ++i) {
+      if (i % T == 0) begin = 0;
+      first_keys[static_cast<size_t>(i)] = static_cast<int32_t>(begin);
+      positions[static_cast<size_t>(i)] = static_cast<int32_t>(i % T - begin);
+      if (random() % 4 != 0) continue;
+      targets[static_cast<size_t>(i)] = -1;
+      begin = i % T + 1;
+    }
   }
+  /// The sequences [begin, begin + count).
+  model::HostMicrobatch part(int64_t begin, int64_t count) const {
+    const bool has_documents = !first_keys.empty();
+    return {.B = count,
+            .T = T,
+            .tokens = tokens.data() + begin * T,
+            .targets = targets.data() + begin * T,
+            .samples = samples.data() + begin,
+            .has_documents = has_documents,
+            .positions = has_documents ? positions.data() + begin * T : nullptr,
+            .first_keys = has_documents ? first_keys.data() + begin * T : nullptr};
+  }
+  model::HostMicrobatch host() const { return part(0, B); }
 };
 
 inline parallel::MeshGroups solo_groups() {

@@ -14,11 +14,7 @@ inline constexpr int64_t kTokens = 9;
 
 /// The sequences [begin, begin + count) of a batch as one microbatch.
 inline model::HostMicrobatch part(const SmallBatch& batch, int64_t begin, int64_t count) {
-  return {.B = count,
-          .T = batch.T,
-          .tokens = batch.tokens.data() + begin * batch.T,
-          .targets = batch.targets.data() + begin * batch.T,
-          .samples = batch.samples.data() + begin};
+  return batch.part(begin, count);
 }
 
 /// Losses of `steps` steps on one fixed batch per step; this rank takes its share of the sequences in microbatches of

@@ -35,7 +35,7 @@ TEST(TrainStep, PlannedBytesOfEvaluationAreUsedBytes) {
   for (const ModelConfig& config : {small_gpt2(), small_llama()}) {
     for (const runtime::DType storage : {runtime::DType::fp32, runtime::DType::bf16}) {
       const model::Execution execution{.storage = storage};
-      const runtime::MemoryPlan plan = model::plan_evaluation(config, on_device(execution), 3, kTokens, 1);
+      const runtime::MemoryPlan plan = model::plan_evaluation(config, on_device(execution), {.B = 3, .T = kTokens}, 1);
       SmallModel small(config, plan, solo_groups(), model::Purpose::inference, execution);
       std::mt19937_64 random(1);
       model::add_loss(*small.trainer, SmallBatch(random, 3, kTokens, config.vocabulary_size).host());
