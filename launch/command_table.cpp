@@ -57,7 +57,8 @@ std::vector<Command> commands() {
           command<EvaluateOptions>(Ranks::any, run_evaluate),
           command<GenerateOptions>(Ranks::one, without_world<GenerateOptions, run_generate>),
           command<BenchOptions>(Ranks::any, run_bench),
-          command<CheckpointOptions>(Ranks::one, without_world<CheckpointOptions, run_checkpoint>)};
+          command<CheckpointOptions>(Ranks::one, without_world<CheckpointOptions, run_checkpoint>),
+          command<DataOptions>(Ranks::one, without_world<DataOptions, run_data>)};
 }
 
 std::string program_help(const std::vector<Command>& all) {

@@ -13,5 +13,6 @@ int run_generate(const GenerateOptions& options);
 int run_prepare(const PrepareOptions& options);
 int run_bench(const BenchOptions& options, runtime::Communicator& world);
 int run_checkpoint(const CheckpointOptions& options);
+int run_data(const DataOptions& options);
 
 }  // namespace trireme::launch

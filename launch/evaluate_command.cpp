@@ -4,6 +4,7 @@
 
 #include "data/batch_loader.h"
 #include "launch/commands.h"
+#include "launch/data_sets.h"
 #include "launch/microbatch.h"
 #include "launch/model_source.h"
 #include "runtime/error.h"
@@ -18,10 +19,10 @@ int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
   runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
   const ModelSource source = find_model(files, world, options.model, options.precision, options.device);
-  const data::TokenDataset dataset(files, options.data, "validation");
-  if (dataset.tokenizer_description() != source.tokenizer) {
-    throw Error(ErrorKind::usage,
-                "--data " + options.data + " was prepared with another tokenizer than --model " + options.model);
+  const std::vector<data::TokenDataset> datasets = open_validation(files, options.data);
+  if (datasets.front().tokenizer_description() != source.tokenizer) {
+    throw Error(ErrorKind::usage, "--data " + options.data.front() +
+                                      " was prepared with another tokenizer than --model " + options.model);
   }
   const int64_t T = options.sequence_length == 0 ? source.sequence_length : options.sequence_length;
   if (T > source.config.positions) {
@@ -30,14 +31,19 @@ int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world) {
   }
   const int64_t B = options.microbatch_size;
   runtime::Stream stream(source.execution.device);
+  const model::StepShape shape{.B = B, .T = T, .has_documents = source.document_mask};
   runtime::Memory memory = runtime::Memory::on(
-      source.execution.device, model::plan_evaluation(source.config, source.execution, B, T, world.size()));
+      source.execution.device, model::plan_evaluation(source.config, source.execution, shape, world.size()));
   parallel::MeshGroups groups = parallel::make_groups({.dp = world.size()}, world);
   const auto trainer =
       model::make_trainer(source.config, model::Purpose::inference, source.execution, stream, memory, groups);
   load_parameters(files, source, *trainer);
 
-  data::ValidationLoader loader(dataset, T, B, world.rank(), world.size());
+  data::ValidationLoader loader(datasets, {.sequence_length = T,
+                                           .microbatch_size = B,
+                                           .rank = world.rank(),
+                                           .ranks = world.size(),
+                                           .document_mask = source.document_mask});
   data::Microbatch batch;
   model::reset_loss(*trainer);
   while (loader.next(batch)) {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <iostream>
 
-#include "data/tokenizer.h"
 #include "launch/commands.h"
 #include "launch/model_source.h"
+#include "launch/run_tokenizer.h"
 #include "model/generation.h"
 #include "runtime/threads.h"
 
@@ -28,7 +28,7 @@ int run_generate(const GenerateOptions& options) {
   runtime::Files& files = runtime::real_files();
   const auto world = runtime::solo_communicator();
   const ModelSource source = find_model(files, *world, options.model, options.precision, options.device);
-  const auto tokenizer = data::make_tokenizer(source.tokenizer);
+  const auto tokenizer = trained_tokenizer(files, source.tokenizer, source.step_directory);
   std::vector<int32_t> text;
   tokenizer->encode(options.prompt, text);
   if (text.empty()) text.push_back(tokenizer->end_of_text());  // what every document of the data follows

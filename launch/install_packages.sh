@@ -4,11 +4,12 @@
 set -eu
 
 packages="g++ cmake ninja-build git pkg-config libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev
-  libopenmpi-dev openmpi-bin libhdf5-dev libopenblas-openmp-dev prometheus-cpp-dev libssl-dev libxxhash-dev"
+  libopenmpi-dev openmpi-bin libhdf5-dev libopenblas-openmp-dev prometheus-cpp-dev libssl-dev libxxhash-dev
+  libicu-dev libpcre2-dev zlib1g-dev libzstd-dev"
 for option in "$@"; do
   case $option in
-    --tests) packages+=" libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools" ;;
-    --slow-tests) packages+=" clang-tidy-19" ;;
+    --tests) packages+=" libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools icu-devtools" ;;
+    --slow-tests) packages+=" clang-tidy-19 clang-19 libclang-rt-19-dev" ;;
     --quickstart) packages+=" bible-kjv" ;;
     *) echo "install_packages.sh: unknown option $option (there are --tests, --slow-tests and --quickstart)" >&2 && exit 2 ;;
   esac

@@ -12,7 +12,10 @@ inline model::HostMicrobatch host_microbatch(const data::Microbatch& batch, int6
           .T = T,
           .tokens = batch.tokens.data(),
           .targets = batch.targets.data(),
-          .samples = batch.samples.data()};
+          .samples = batch.samples.data(),
+          .has_documents = !batch.first_keys.empty(),
+          .positions = batch.positions.data(),
+          .first_keys = batch.first_keys.data()};
 }
 
 }  // namespace trireme::launch

@@ -76,6 +76,7 @@ ModelSource find_model(runtime::Files& files, runtime::Communicator& world, cons
   source.config = saved.config;
   source.tokenizer = saved.tokenizer;
   source.sequence_length = saved.sequence_length;
+  source.document_mask = saved.document_mask;
   source.execution.storage =
       precision.empty() ? precision_of(saved.precision, "--model " + source.step_directory + " without --precision")
                         : precision_of(precision, "--precision");

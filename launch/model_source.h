@@ -22,8 +22,9 @@ struct ModelSource {
   std::string step_directory;
   checkpoint::Manifest manifest;
   model::ModelConfig config;
-  boost::json::object tokenizer;  ///< its description, as data::make_tokenizer takes it
+  boost::json::object tokenizer;  ///< its description, as data::open_tokenizer takes it
   int64_t sequence_length = 0;    ///< that it was trained with
+  bool document_mask = false;     ///< trained with --document-mask: evaluated with it too
   model::Execution execution;     ///< how to compute it
 };
 

@@ -171,6 +171,29 @@ Option list_option(const std::string& name, std::vector<std::string>& field, con
           .value = [&field] { return OptionValue(field); }};
 }
 
+Option path_list_option(const std::string& name, std::vector<std::string>& field, const std::string& placeholder,
+                        const std::string& help) {
+  Option option = list_option(name, field, placeholder, help);
+  option.assign = [&field](const auto& words) {
+    if (std::ranges::find(words, "") != words.end()) refuse("", "is not a path");
+    field = words;
+  };
+  return option;
+}
+
+Option real_list_option(const std::string& name, std::vector<double>& field, RealRange range, const std::string& help) {
+  return {.name = name,
+          .placeholder = "X...",
+          .help = help,
+          .is_list = true,
+          .assign =
+              [&field, range](const auto& words) {
+                field.clear();
+                for (const std::string& word : words) field.push_back(parse_real(word, range));
+              },
+          .value = [&field] { return OptionValue(field); }};
+}
+
 Option flag_option(const std::string& name, bool& field, const std::string& help) {
   return {.name = name,
           .placeholder = "",
@@ -237,6 +260,11 @@ std::string to_string(const OptionValue& value) {
     std::string operator()(double number) const { return number_text(number); }
     std::string operator()(const std::string& text) const { return text; }
     std::string operator()(const std::vector<std::string>& words) const { return joined(words, " "); }
+    std::string operator()(const std::vector<double>& numbers) const {
+      std::vector<std::string> words;
+      for (const double number : numbers) words.push_back(number_text(number));
+      return joined(words, " ");
+    }
   };
   return std::visit(Writer{}, value);
 }

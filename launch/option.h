@@ -15,7 +15,8 @@
 namespace trireme::launch {
 
 /// What an option holds now; monostate is "not set".
-using OptionValue = std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<std::string>>;
+using OptionValue =
+    std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<std::string>, std::vector<double>>;
 
 struct Option {
   std::string name;         ///< without dashes: "warmup-steps"
@@ -57,6 +58,10 @@ Option choice_option(const std::string& name, std::string& field, const std::vec
                      const std::string& help);
 Option list_option(const std::string& name, std::vector<std::string>& field, const std::string& placeholder,
                    const std::string& help);
+/// A list whose words must not be empty.
+Option path_list_option(const std::string& name, std::vector<std::string>& field, const std::string& placeholder,
+                        const std::string& help);
+Option real_list_option(const std::string& name, std::vector<double>& field, RealRange range, const std::string& help);
 /// True when given; true or false in a file.
 Option flag_option(const std::string& name, bool& field, const std::string& help);
 /// auto, never or a step.

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
+#include <cctype>
 
+#include "data/splitter.h"
 #include "launch/number_text.h"
 #include "launch/option_tables.h"
 #include "launch/suggestion.h"
@@ -17,13 +19,55 @@ std::string given(const std::string& option, int64_t value) {
   return "--" + option + " " + std::to_string(value);
 }
 
+/// Repeated directories and weights that do not fit them.
+void check_data(const std::vector<std::string>& data, const std::vector<double>& weights) {
+  for (auto one = data.begin(); one != data.end(); ++one) {
+    require(std::find(data.begin(), one, *one) == one,
+            *one + " is given twice as data: leave one out; --data-weights can give more of it");
+  }
+  if (weights.empty()) return;
+  require(data.size() > 1, "--data-weights needs several data sets: leave it out for one");
+  require(weights.size() == data.size(), "--data-weights gives " + std::to_string(weights.size()) + " weights for " +
+                                             std::to_string(data.size()) + " data sets: give one for each");
+}
+
+void check_split_pattern(const std::string& pattern) {
+  require(!pattern.empty(), "--split-pattern is empty: give gpt2, cl100k, llama3, o200k or a regular expression");
+  if (data::pattern_by_name(pattern) != nullptr) return;
+  const bool is_word = std::ranges::all_of(pattern, [](unsigned char c) { return std::isalnum(c) != 0; });
+  const auto nearest = nearest_name(pattern, {"gpt2", "cl100k", "llama3", "o200k"});
+  require(!is_word, "--split-pattern: '" + pattern + "' is neither a known name nor an expression that cuts text; " +
+                        (nearest ? "did you mean " + *nearest + "?" : "use gpt2, cl100k, llama3 or o200k"));
+  try {
+    data::make_splitter(pattern);
+  } catch (const runtime::Error& error) {
+    require(false, "--split-pattern: " + std::string(error.what()) +
+                       "; give gpt2, cl100k, llama3, o200k or a regular expression");
+  }
+}
+
 }  // namespace
 
 void check(PrepareOptions& options) {
   for (const std::string& path : options.input) require(!path.empty(), "--input: '' is not a path");
+  const bool trains = !options.train_tokenizer.empty();
+  require(!trains || options.tokenizer.empty(),
+          "--train-tokenizer contradicts --tokenizer " + options.tokenizer + ": leave one of them out");
+  require(!trains || options.vocabulary_size > 0, "--train-tokenizer needs --vocab-size N, for example 32000");
+  require(trains || options.vocabulary_size == 0,
+          given("vocab-size", options.vocabulary_size) + " is for --train-tokenizer bpe, which is not given");
+  require(trains || options.split_pattern == PrepareOptions{}.split_pattern,
+          "--split-pattern is for --train-tokenizer bpe, which is not given; a tokenizer of a file has its own");
+  if (trains) check_split_pattern(options.split_pattern);
+  if (!trains && options.tokenizer.empty()) options.tokenizer = "byte";
+  require(options.end_of_text.empty() || (!trains && options.tokenizer != "byte"),
+          "--end-of-text chooses among the tokens of a --tokenizer file, which is not given");
+  require(options.invalid_utf8 != "keep" || options.normal_form == "none",
+          "--normal-form " + options.normal_form + " wants UTF-8, which --invalid-utf8 keep does not give: use repair");
 }
 
 void check(TrainOptions& o) {
+  check_data(o.data, o.data_weights);
   require(o.stop_at_step <= o.steps, given("stop-at-step", o.stop_at_step) + " lies beyond " + given("steps", o.steps));
   require(o.resume.step <= o.steps, given("resume", o.resume.step) + " lies beyond " + given("steps", o.steps));
   require(o.stop_at_step == 0 || o.resume.step <= o.stop_at_step,
@@ -57,6 +101,17 @@ void check(GenerateOptions&) {}
 
 void check(BenchOptions& options) {
   require(options.calibrate, "bench needs --calibrate, the one thing that it does; see trireme bench --help");
+}
+
+void check(DataOptions& options) {
+  require(!options.paths.empty(), "data needs an action: show; see trireme data --help");
+  options.action = options.paths.front();
+  options.paths.erase(options.paths.begin());
+  require(options.action == "show", "'" + options.action + "' is not an action of data; use show");
+  require(!options.paths.empty(), "data show needs a run or a prepared directory");
+  for (const std::string& path : options.paths) require(!path.empty(), "data show: '' is not a path");
+  require(options.step > 0, "data show needs --step N");
+  check_data(options.paths, options.data_weights);
 }
 
 void check(CheckpointOptions& options) {

@@ -1,5 +1,6 @@
 #include "launch/option_tables.h"
 
+#include "data/bpe_vocabulary.h"
 #include "launch/device_choice.h"
 #include "launch/execution_words.h"
 
@@ -29,6 +30,23 @@ Option precision_of_run_option(std::string& precision) {
 
 Option sequence_length_option(int64_t& length, const std::string& otherwise) {
   return with_default_note(whole_option("sequence-length", length, kSize, "Tokens of a sequence"), otherwise);
+}
+
+Option data_weights_option(std::vector<double>& weights) {
+  return real_list_option("data-weights", weights, {.least = 0, .least_excluded = true},
+                          "Of several data sets: how much of the training each gets, on any scale");
+}
+
+Option shuffle_option(std::string& shuffle) {
+  return choice_option("shuffle", shuffle, {"full", "blocked"},
+                       "Order of an epoch; blocked reads blocks of 32 MiB, for storage slow at random places");
+}
+
+void add_order(std::vector<Option>& table, TrainOptions& o) {
+  table.push_back(with_default_note(data_weights_option(o.data_weights), "their sizes"));
+  table.push_back(shuffle_option(o.shuffle));
+  table.push_back(flag_option("document-mask", o.document_mask,
+                              "Keep documents apart: no attention between them, positions from each one's start"));
 }
 
 void add_training_length(std::vector<Option>& table, TrainOptions& o) {
@@ -108,29 +126,70 @@ void add_bookkeeping(std::vector<Option>& table, TrainOptions& o) {
   table.push_back(flag_option("profile", o.profile, "Print at the end where the time of a step went"));
 }
 
+void add_tokenizer(std::vector<Option>& table, PrepareOptions& o) {
+  table.push_back(with_default_note(
+      path_option("tokenizer", o.tokenizer, "byte|FILE|DIR",
+                  "How text becomes tokens: bytes, a tokenizer.json, vocab.json and merges.txt, or a .tiktoken file"),
+      "byte"));
+  table.push_back(with_default_note(
+      choice_option("train-tokenizer", o.train_tokenizer, {"bpe"}, "Learn a byte-level BPE tokenizer from the text"),
+      "take --tokenizer"));
+  table.push_back(
+      with_default_note(whole_option("vocab-size", o.vocabulary_size, {.least = 257, .most = data::kVocabularyLimit},
+                                     "Tokens of the learned tokenizer, the end of text among them"),
+                        "needed to learn one"));
+  table.push_back(text_option("split-pattern", o.split_pattern, "gpt2|cl100k|llama3|o200k|REGEX",
+                              "Pieces of text that the learned tokenizer never merges"));
+  table.push_back(with_default_note(
+      path_option("end-of-text", o.end_of_text, "TOKEN", "Token of --tokenizer that follows every document"),
+      "<|endoftext|> and the like"));
+}
+
+void add_cleaning(std::vector<Option>& table, PrepareOptions& o) {
+  table.push_back(with_default_note(escaped_text_option("document-separator", o.document_separator,
+                                                        "Text between documents of a file, \\n for a line end"),
+                                    "a file is one document"));
+  table.push_back(path_option("text-field", o.text_field, "NAME",
+                              "Field of a .jsonl row that holds its text; dots lead into objects"));
+  table.push_back(choice_option("invalid-utf8", o.invalid_utf8, {"repair", "refuse", "keep"},
+                                "Bytes that are not UTF-8: U+FFFD in their place, an error, or left alone"));
+  table.push_back(choice_option("normal-form", o.normal_form, {"none", "nfc", "nfd", "nfkc", "nfkd"},
+                                "Unicode normal form of the text"));
+  table.push_back(choice_option("line-ends", o.line_ends, {"keep", "unix"}, "unix: \\r\\n and \\r become \\n"));
+  table.push_back(
+      choice_option("control-characters", o.control_characters, {"keep", "remove"}, "All but tabs and line ends"));
+  table.push_back(flag_option("deduplicate", o.deduplicate, "Drop documents whose text came before"));
+}
+
 }  // namespace
 
 OptionTable option_table(PrepareOptions& o) {
-  return {.command = "prepare",
-          .summary = "Turns text into token shards.",
-          .options = {required(list_option("input", o.input, "PATH", "Text files, .jsonl files or directories")),
-                      required(path_option("output", o.output, "DIR", "Directory of the token shards")),
-                      choice_option("tokenizer", o.tokenizer, {"byte"}, "How text becomes tokens"),
-                      real_option("validation-fraction", o.validation_fraction, kBelowOne, "Part kept for validation"),
-                      with_default_note(escaped_text_option("document-separator", o.document_separator,
-                                                            "Text between documents of a file, \\n for a line end"),
-                                        "a file is one document")},
-          .positionals = {}};
+  OptionTable table{
+      .command = "prepare",
+      .summary = "Turns text into token shards; one that was interrupted goes on where it was.",
+      .options = {required(list_option("input", o.input, "PATH",
+                                       "Text files, .jsonl files, either as .gz or .zst, or directories of them")),
+                  required(path_option("output", o.output, "DIR", "Directory of the token shards"))},
+      .positionals = {}};
+  add_tokenizer(table.options, o);
+  add_cleaning(table.options, o);
+  table.options.push_back(
+      real_option("validation-fraction", o.validation_fraction, kBelowOne, "Part kept for validation"));
+  table.options.push_back(with_default_note(
+      whole_option("threads", o.threads, kThreads, "Threads that clean and encode; the result is the same for any"),
+      "OMP_NUM_THREADS, else the cores"));
+  return table;
 }
 
 OptionTable option_table(TrainOptions& o) {
   OptionTable table{
       .command = "train",
       .summary = "Trains a model from token shards, or resumes a run.",
-      .options = {required(path_option("data", o.data, "DIR", "Token shards made by trireme prepare")),
+      .options = {required(path_list_option("data", o.data, "DIR", "Token shards made by trireme prepare")),
                   required(path_option("run", o.run, "DIR", "Run directory: config, log, checkpoints")),
                   required(path_option("model", o.model, "PRESET|FILE", "nano, gpt2-124m, ... or a config.json"))},
       .positionals = {}};
+  add_order(table.options, o);
   add_training_length(table.options, o);
   add_layout(table.options, o);
   add_optimizer(table.options, o);
@@ -142,7 +201,7 @@ OptionTable option_table(EvaluateOptions& o) {
   return {.command = "evaluate",
           .summary = "Loss and perplexity of a model on validation data.",
           .options = {required(path_option("model", o.model, "DIR", "A step directory or a run")),
-                      required(path_option("data", o.data, "DIR", "Token shards made by trireme prepare")),
+                      required(path_list_option("data", o.data, "DIR", "Token shards made by trireme prepare")),
                       whole_option("microbatch-size", o.microbatch_size, kSize, "Sequences of one forward pass"),
                       sequence_length_option(o.sequence_length, "the length it was trained with"),
                       precision_of_run_option(o.precision), device_option(o.device), threads_option(o.threads)},
@@ -187,6 +246,25 @@ OptionTable option_table(CheckpointOptions& o) {
                       flag_option("with-optimizer", o.with_optimizer, "With merge: Adam's moments too"),
                       flag_option("overwrite", o.overwrite, "With merge: replace --output")},
           .positionals = {.usage = "list|show|verify|pin|unpin|diff|merge PATH [PATH]", .field = &o.paths}};
+}
+
+OptionTable option_table(DataOptions& o) {
+  return {.command = "data",
+          .summary =
+              "Says which documents a step trains on. PATH is a run, or prepared directories that a training "
+              "would begin with.",
+          .options =
+              {with_default_note(
+                   whole_option("step", o.step, {.least = 1, .most = int64_t{1} << 32}, "The step, from 1"), "needed"),
+               with_default_note(whole_option("global-batch-size", o.global_batch_size, kSize, "Sequences of a step"),
+                                 "that of the run"),
+               with_default_note(whole_option("sequence-length", o.sequence_length, kSize, "Tokens of a sequence"),
+                                 "that of the run"),
+               with_default_note(whole_option("seed", o.seed, {}, "Of the order"), "that of the run, else 1"),
+               with_default_note(data_weights_option(o.data_weights), "those of the run, else their sizes"),
+               with_default_note(shuffle_option(o.shuffle), "that of the run, else full"),
+               flag_option("json", o.json, "One JSON object a sample")},
+          .positionals = {.usage = "show PATH [PATH...]", .field = &o.paths}};
 }
 
 }  // namespace trireme::launch

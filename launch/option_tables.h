@@ -14,6 +14,7 @@ OptionTable option_table(EvaluateOptions& options);
 OptionTable option_table(GenerateOptions& options);
 OptionTable option_table(BenchOptions& options);
 OptionTable option_table(CheckpointOptions& options);
+OptionTable option_table(DataOptions& options);
 
 void check(PrepareOptions& options);
 void check(TrainOptions& options);
@@ -21,5 +22,6 @@ void check(EvaluateOptions& options);
 void check(GenerateOptions& options);
 void check(BenchOptions& options);
 void check(CheckpointOptions& options);
+void check(DataOptions& options);
 
 }  // namespace trireme::launch

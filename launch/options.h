@@ -12,9 +12,20 @@ namespace trireme::launch {
 struct PrepareOptions {
   std::vector<std::string> input;
   std::string output;
-  std::string tokenizer = "byte";
+  std::string tokenizer;               ///< byte, FILE or DIR; byte when empty and none is trained
+  std::string train_tokenizer;         ///< bpe, or empty
+  int64_t vocabulary_size = 0;         ///< of the trained tokenizer
+  std::string split_pattern = "gpt2";  ///< of the trained tokenizer: a name or a regular expression
+  std::string end_of_text;             ///< a token of --tokenizer; empty: by its usual names
   double validation_fraction = 0.1;
   std::optional<std::string> document_separator;  ///< unescaped; empty: a text file is one document
+  std::string text_field = "text";
+  std::string invalid_utf8 = "repair";
+  std::string normal_form = "none";
+  std::string line_ends = "keep";
+  std::string control_characters = "keep";
+  bool deduplicate = false;
+  int64_t threads = 0;
 };
 
 struct Resume {
@@ -25,7 +36,10 @@ struct Resume {
 };
 
 struct TrainOptions {
-  std::string data;
+  std::vector<std::string> data;
+  std::vector<double> data_weights;  ///< empty: by the sizes of the sets
+  std::string shuffle = "full";      ///< full or blocked
+  bool document_mask = false;
   std::string run;
   std::string model;
   int64_t steps = 0;
@@ -68,7 +82,7 @@ struct TrainOptions {
 
 struct EvaluateOptions {
   std::string model;
-  std::string data;
+  std::vector<std::string> data;
   int64_t microbatch_size = 8;
   int64_t sequence_length = 0;  ///< 0: the length it was trained with
   std::string precision;        ///< empty: that of the run
@@ -93,6 +107,18 @@ struct BenchOptions {
   bool calibrate = false;
   std::string output = "calibration.json";
   int64_t threads = 0;  ///< 0: OMP_NUM_THREADS, else the cores of this rank
+};
+
+struct DataOptions {
+  std::string action;              ///< show
+  std::vector<std::string> paths;  ///< a run, or prepared directories
+  int64_t step = 0;
+  std::optional<int64_t> global_batch_size;  ///< of directories, like all that follows
+  std::optional<int64_t> sequence_length;
+  std::optional<int64_t> seed;
+  std::vector<double> data_weights;
+  std::string shuffle;  ///< empty: full
+  bool json = false;
 };
 
 struct CheckpointOptions {

@@ -90,6 +90,7 @@ struct JsonOfOption {
   json::value operator()(double number) const { return number; }
   json::value operator()(const std::string& text) const { return json::string(text); }
   json::value operator()(const std::vector<std::string>& words) const { return json::value_from(words); }
+  json::value operator()(const std::vector<double>& numbers) const { return json::value_from(numbers); }
 };
 
 }  // namespace

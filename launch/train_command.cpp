@@ -9,6 +9,7 @@
 #include "checkpoint/step_directory.h"
 #include "data/token_dataset.h"
 #include "launch/commands.h"
+#include "launch/data_sets.h"
 #include "launch/memory_plans.h"
 #include "launch/model_source.h"
 #include "launch/number_text.h"
@@ -16,6 +17,7 @@
 #include "launch/rank_agreement.h"
 #include "launch/run_claim.h"
 #include "launch/run_probe.h"
+#include "launch/run_tokenizer.h"
 #include "launch/training_run.h"
 #include "model/stages.h"
 #include "runtime/cuda_queue.h"
@@ -89,10 +91,10 @@ void say_what_mfu_is(const TrainingSettings& settings, int ranks) {
 
 /// Options are the same on all ranks by now; files of one name may still differ from machine to machine.
 void check_files_agree(runtime::Communicator& world, const TrainingSettings& settings,
-                       const std::optional<data::TokenDataset>& validation) {
+                       std::span<const data::TokenDataset> validation) {
   boost::json::object identity;
   for (const auto& [name, value] : identity_json(settings)) identity["--" + std::string(name)] = value;
-  identity["--data (validation)"] = validation ? validation->digest() : "none";
+  identity["--data (validation)"] = digests_json(validation);
   const std::optional<std::string> difference = difference_between_ranks(world, identity);
   if (difference) throw runtime::Error(runtime::ErrorKind::usage, *difference);
 }
@@ -135,9 +137,8 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   runtime::use_threads(options.threads);
   runtime::Files& files = runtime::real_files();
   const model::ModelConfig config = model_to_train(files, options.model);
-  const data::TokenDataset training(files, options.data, "train");
-  std::optional<data::TokenDataset> validation;
-  if (data::has_split(files, options.data, "validation")) validation.emplace(files, options.data, "validation");
+  const std::vector<data::TokenDataset> training = open_training(files, options.data);
+  const std::vector<data::TokenDataset> validation = open_validation_if_any(files, options.data);
   TrainingSettings settings = resolve_settings(options, config, training, world.size());
   if (!options.calibration.empty() && settings.execution.device == runtime::Device::cuda) {
     if (world.rank() == 0) {
@@ -148,6 +149,11 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
     settings.calibration = runtime::read_calibration(files, "calibration", options.calibration);
   }
   check_files_agree(world, settings, validation);
+  if (world.rank() == 0) {
+    check_tokenizer(files, settings.tokenizer, options.data.front());  // it is copied into the run
+    // A training split is checked block by block as it is read; validation comes late, and reads all of it anyway.
+    for (const data::TokenDataset& dataset : validation) dataset.check_all();
+  }
   check_run(files, settings);
   settings.initial_weights = initial_weights_of_new_run(files, world, settings);
   const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution, settings.layout.mesh,
@@ -160,7 +166,7 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   probe_run(files, world, options.run);
   if (world.rank() == 0) say_what_is_trained(settings, plans);
   if (world.rank() == 0 && settings.calibration) say_what_mfu_is(settings, world.size());
-  TrainingRun run(settings, plan, world, training, validation ? &*validation : nullptr);
+  TrainingRun run(settings, plan, world, {.training = training, .validation = validation});
   run.run(claim_run(files, world, options.run));  // all that can refuse to start is done
   return 0;
 }

@@ -74,12 +74,11 @@ int64_t agree_on_snapshot_bytes(const TrainingSettings& settings, runtime::Commu
 }  // namespace
 
 TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::MemoryPlan& plan,
-                         runtime::Communicator& world, const data::TokenDataset& training,
-                         const data::TokenDataset* validation)
+                         runtime::Communicator& world, const RunData& data)
     : settings_(settings),
       world_(world),
       files_(runtime::real_files()),
-      training_(training),
+      training_(data.training),
       groups_(parallel::make_groups(settings.layout.mesh, world)),
       memory_(runtime::Memory::on(settings.execution.device, plan)),
       stream_(settings.execution.device),
@@ -92,10 +91,12 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::Memory
   if (settings.calibration) {
     metrics_.set_peak_flops(settings.calibration->fma_flops_per_second * static_cast<double>(world.size()));
   }
-  if (validation != nullptr) {
-    validation_.emplace(*validation, settings.sequence_length, settings.layout.microbatch_size, groups_.at.dp,
-                        groups_.mesh.dp);
-  }
+  if (data.validation.empty()) return;
+  validation_.emplace(data.validation, data::ValidationOptions{.sequence_length = settings.sequence_length,
+                                                               .microbatch_size = settings.layout.microbatch_size,
+                                                               .rank = groups_.at.dp,
+                                                               .ranks = groups_.mesh.dp,
+                                                               .document_mask = settings.options.document_mask});
 }
 
 void TrainingRun::run(int64_t attempt) {
@@ -107,8 +108,9 @@ void TrainingRun::run(int64_t attempt) {
                                           .microbatch_size = settings_.layout.microbatch_size,
                                           .rank = groups_.at.dp,  // the ranks of a pipeline and of tp read the same
                                           .ranks = groups_.mesh.dp,
-                                          .seed = static_cast<uint64_t>(settings_.options.seed),
-                                          .first_sample = progress_.samples});
+                                          .order = settings_.order(),
+                                          .first_sample = progress_.samples,
+                                          .document_mask = settings_.options.document_mask});
   while (progress_.step < settings_.last_step) {
     StepRecord record = step(loader);
     const bool validates = validation_ && (due(settings_.options.validate_every) || is_last());

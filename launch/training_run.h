@@ -5,6 +5,7 @@
 #include <boost/json/object.hpp>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "checkpoint/background_saver.h"
@@ -28,12 +29,17 @@ namespace trireme::launch {
 /// and a run of another model, data set or seed. Changes nothing in a run that is there.
 void check_run(runtime::Files& files, const TrainingSettings& settings);
 
+/// The splits of all data sets; of validation there may be none.
+struct RunData {
+  std::span<const data::TokenDataset> training;
+  std::span<const data::TokenDataset> validation;
+};
+
 class TrainingRun {
  public:
-  /// Takes all memory of the plan (model::plan_training). `world`, `training` and `validation` (null: none) must
-  /// outlive the run.
+  /// Takes all memory of the plan (model::plan_training). `world` and the data sets must outlive the run.
   TrainingRun(const TrainingSettings& settings, const runtime::MemoryPlan& plan, runtime::Communicator& world,
-              const data::TokenDataset& training, const data::TokenDataset* validation);
+              const RunData& data);
 
   /// Initialises or resumes, trains to settings.last_step, saves. `attempt` was claimed (run_claim.h); throws
   /// Error(peer) at the next save or line of the log once a newer one is. Collective.
@@ -61,7 +67,7 @@ class TrainingRun {
   TrainingSettings settings_;
   runtime::Communicator& world_;
   runtime::Files& files_;
-  const data::TokenDataset& training_;
+  std::span<const data::TokenDataset> training_;
   parallel::MeshGroups groups_;
   runtime::Memory memory_;
   runtime::Stream stream_;

@@ -1,5 +1,8 @@
 #include "launch/training_settings.h"
 
+#include <boost/json/value_from.hpp>
+
+#include "launch/data_sets.h"
 #include "launch/device_choice.h"
 #include "launch/execution_words.h"
 #include "launch/json_text.h"
@@ -44,6 +47,17 @@ json::object choices_json(const TrainingSettings& settings) {
           {"global-batch-size", options.global_batch_size}};
 }
 
+/// What an identity that does not name an option says about it.
+const json::object& default_identity() {
+  static const json::object kDefaults{{"data-weights", json::array{}}, {"shuffle", "full"}, {"document-mask", false}};
+  return kDefaults;
+}
+
+json::object with_defaults(json::object identity) {
+  for (const auto& [key, value] : default_identity()) identity.emplace(key, value);
+  return identity;
+}
+
 const json::value& member(const json::object& object, const char* key, const std::string& source) {
   const json::value* value = object.if_contains(key);
   if (value == nullptr) throw Error(ErrorKind::data, source + ": the checkpoint's state has no \"" + key + "\"");
@@ -51,6 +65,12 @@ const json::value& member(const json::object& object, const char* key, const std
 }
 
 }  // namespace
+
+data::OrderOptions TrainingSettings::order() const {
+  return {.seed = static_cast<uint64_t>(options.seed),
+          .shuffle = options.shuffle == "blocked" ? data::Shuffle::Kind::blocked : data::Shuffle::Kind::full,
+          .weights = options.data_weights};
+}
 
 model::UpdateOptions TrainingSettings::update(int64_t step, int64_t update_number) const {
   return {.learning_rate = model::learning_rate_at(learning_rate, step),
@@ -65,19 +85,23 @@ model::UpdateOptions TrainingSettings::update(int64_t step, int64_t update_numbe
 }
 
 TrainingSettings resolve_settings(const TrainOptions& options, const model::ModelConfig& model,
-                                  const data::TokenDataset& data, int ranks) {
+                                  std::span<const data::TokenDataset> data, int ranks) {
   TrainingSettings settings{.options = options, .config = model};
-  if (settings.config.vocabulary_size == 0) settings.config.vocabulary_size = data.vocabulary_size();
-  if (settings.config.vocabulary_size < data.vocabulary_size()) {
-    usage("--data has a vocabulary of " + number(data.vocabulary_size()) + ", --model one of " +
+  const int64_t vocabulary_size = data.front().vocabulary_size();
+  if (settings.config.vocabulary_size == 0) settings.config.vocabulary_size = vocabulary_size;
+  if (settings.config.vocabulary_size < vocabulary_size) {
+    usage("--data has a vocabulary of " + number(vocabulary_size) + ", --model one of " +
           number(settings.config.vocabulary_size) +
           "; prepare the data with a smaller tokenizer or enlarge vocab_size");
   }
   settings.sequence_length = resolve_sequence_length(options, settings.config);
-  if (data.windows(settings.sequence_length) < 1) {
-    usage("--data has " + number(data.tokens()) + " training tokens, fewer than one sequence of --sequence-length " +
-          number(settings.sequence_length) + " and its last target");
+  for (const data::TokenDataset& dataset : data) {
+    if (dataset.windows(settings.sequence_length) >= 1) continue;
+    usage("--data " + dataset.name() + " has " + number(dataset.tokens()) +
+          " training tokens, fewer than one sequence of --sequence-length " + number(settings.sequence_length) +
+          " and its last target");
   }
+  data::TrainingSamples(data, settings.sequence_length, settings.order());  // refuses what is no mixture
   settings.layout = resolve_layout(options, settings.config, settings.sequence_length, ranks);
   settings.last_step = options.stop_at_step == 0 ? options.steps : options.stop_at_step;
   settings.execution = {.storage = precision_of(options.precision, "--precision"),
@@ -96,22 +120,30 @@ TrainingSettings resolve_settings(const TrainOptions& options, const model::Mode
                             .minimum = options.min_learning_rate.value_or(options.learning_rate / 10),
                             .warmup_steps = options.warmup_steps,
                             .steps = options.steps};
-  settings.tokenizer = data.tokenizer_description();
-  settings.data_digest = data.digest();
+  settings.tokenizer = data.front().tokenizer_description();
+  settings.data_digest = digests_json(data);
   return settings;
 }
 
 json::object identity_json(const TrainingSettings& settings) {
   const TrainOptions& options = settings.options;
-  return {{"model", to_json(settings.config)},
-          {"data", settings.data_digest},
-          {"tokenizer", settings.tokenizer},
-          {"sequence-length", settings.sequence_length},
-          {"seed", options.seed},
-          {"precision", options.precision},
-          {"adam-beta1", options.adam_beta1},
-          {"adam-beta2", options.adam_beta2},
-          {"adam-epsilon", options.adam_epsilon}};
+  json::object identity{{"model", to_json(settings.config)},
+                        {"data", settings.data_digest},
+                        {"tokenizer", settings.tokenizer},
+                        {"sequence-length", settings.sequence_length},
+                        {"seed", options.seed},
+                        {"precision", options.precision},
+                        {"adam-beta1", options.adam_beta1},
+                        {"adam-beta2", options.adam_beta2},
+                        {"adam-epsilon", options.adam_epsilon}};
+  // Younger than the others: runs that do not use them keep the form that they had.
+  const auto add = [&identity](const char* name, json::value value) {
+    if (value != default_identity().at(name)) identity[name] = std::move(value);
+  };
+  add("data-weights", json::value_from(options.data_weights));
+  add("shuffle", json::string(options.shuffle));
+  add("document-mask", options.document_mask);
+  return identity;
 }
 
 json::object state_json(const TrainingSettings& settings, const Progress& progress) {
@@ -133,18 +165,19 @@ Progress progress_from(const json::object& state, const std::string& source) {
 }
 
 SavedRun saved_run(const json::object& state, const std::string& source) {
-  const json::object& identity = member(state, "identity", source).as_object();
+  const json::object identity = with_defaults(member(state, "identity", source).as_object());
   return {.config = model::parse_model_config(member(identity, "model", source).as_object(), source),
           .tokenizer = member(identity, "tokenizer", source).as_object(),
           .sequence_length = member(identity, "sequence-length", source).as_int64(),
-          .precision = std::string(member(identity, "precision", source).as_string())};
+          .precision = std::string(member(identity, "precision", source).as_string()),
+          .document_mask = member(identity, "document-mask", source).as_bool()};
 }
 
 std::vector<std::string> changes_since(const TrainingSettings& settings, const checkpoint::Manifest& saved) {
   const json::object& state = saved.state;
   const std::string source = "--run " + settings.options.run;
-  const json::object& saved_identity = member(state, "identity", source).as_object();
-  for (const auto& [key, now] : identity_json(settings)) {
+  const json::object saved_identity = with_defaults(member(state, "identity", source).as_object());
+  for (const auto& [key, now] : with_defaults(identity_json(settings))) {
     const json::value& before = member(saved_identity, std::string(key).c_str(), source);
     if (before == now) continue;
     usage("--" + std::string(key) + " is " + json_line(now) + ", but --run " + settings.options.run +

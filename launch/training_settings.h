@@ -5,12 +5,13 @@
 #include <boost/json/object.hpp>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "checkpoint/manifest.h"
 #include "checkpoint/retention.h"
-#include "data/token_dataset.h"
+#include "data/training_samples.h"
 #include "launch/initial_weights.h"
 #include "launch/layout.h"
 #include "launch/options.h"
@@ -28,24 +29,29 @@ struct TrainingSettings {
   model::Execution execution;  ///< of --precision, --recompute, --device and the layout
   Layout layout;
   model::LearningRate learning_rate;
-  int64_t sequence_length = 0;    ///< T
-  int64_t last_step = 0;          ///< where this attempt stops: --stop-at-step or --steps
-  boost::json::object tokenizer;  ///< description
-  std::string data_digest;
+  int64_t sequence_length = 0;                      ///< T
+  int64_t last_step = 0;                            ///< where this attempt stops: --stop-at-step or --steps
+  boost::json::object tokenizer;                    ///< description
+  boost::json::value data_digest;                   ///< of the training split; of several an array (data_sets.h)
   std::optional<runtime::Calibration> calibration;  ///< of --calibration
   std::optional<InitialWeights> initial_weights;    ///< of --init-from, in a new run
 
   int64_t tokens_per_step() const { return options.global_batch_size * sequence_length; }
   checkpoint::Retention retention() const { return {.keep_last = options.keep_last, .keep_every = options.keep_every}; }
   model::StepShape step_shape() const {
-    return {.B = layout.microbatch_size, .T = sequence_length, .microbatches = layout.microbatches};
+    return {.B = layout.microbatch_size,
+            .T = sequence_length,
+            .microbatches = layout.microbatches,
+            .has_documents = options.document_mask};
   }
+  data::OrderOptions order() const;
   model::UpdateOptions update(int64_t step, int64_t update_number) const;
 };
 
-/// Checks options, data and model against each other. Throws Error(usage) naming option, numbers and mend.
+/// Checks options, data and model against each other. Throws Error(usage) naming option, numbers and mend. `data`: the
+/// training splits, of one tokenizer.
 TrainingSettings resolve_settings(const TrainOptions& options, const model::ModelConfig& model,
-                                  const data::TokenDataset& data, int ranks);
+                                  std::span<const data::TokenDataset> data, int ranks);
 
 /// What has happened so far; saved with every checkpoint.
 struct Progress {
@@ -68,6 +74,7 @@ struct SavedRun {
   boost::json::object tokenizer;
   int64_t sequence_length = 0;
   std::string precision;  ///< as --precision takes it
+  bool document_mask = false;
 };
 SavedRun saved_run(const boost::json::object& state, const std::string& source);
 

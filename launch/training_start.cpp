@@ -7,6 +7,7 @@
 #include "checkpoint/step_directory.h"
 #include "launch/host_slices.h"
 #include "launch/option_tables.h"
+#include "launch/run_tokenizer.h"
 #include "launch/training_run.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -160,6 +161,7 @@ void TrainingRun::open_files() {
   if (previous && progress_.step > 0 && previous->contains("initialized_from")) {
     initialized_from = previous->at("initialized_from");
   }
+  keep_tokenizer(files_, settings_.tokenizer, settings_.options.data.front(), settings_.options.run);
   directory_->write_config(config_json(settings_, world_.size(), initialized_from, changes));
   log_.emplace(directory_->open_log(progress_.step));
   display_.emplace(settings_.last_step, ProgressLine::on_terminal());

@@ -36,6 +36,7 @@ while read -r name path; do
   [[ $name =~ $stays ]] || [ -e "$bundle/lib/$name" ] || cp -L "$path" "$bundle/lib/$name"
 done < <(needed "$bundle"/bin/* "$bundle"/lib/openmpi3/*.so "$bundle"/lib/pmix/*.so)
 chmod -R u+w "$bundle"
+"$source_root"/launch/bundle/small_icu_data.sh "$bundle"/lib/libicudata.so.*
 find "$bundle/lib" "$bundle/bin" -type f -exec strip --strip-unneeded {} + 2>/dev/null || true
 
 cp "$source_root"/launch/bundle/run.sh "$source_root"/launch/bundle/README.md "$source_root"/LICENSE "$bundle"

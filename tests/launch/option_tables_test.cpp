@@ -99,6 +99,24 @@ TEST(TrainOptions, ContradictionsNameBothSides) {
   EXPECT_EQ(train_error({"--min-learning-rate", "0.001"}), "--min-learning-rate 0.001 is above --learning-rate 0.0006");
 }
 
+TEST(TrainOptions, DataSetsAndTheirOrder) {
+  const auto options = parsed<TrainOptions>({"--data", "a", "b", "--data-weights", "1", "0.5", "--shuffle", "blocked",
+                                             "--document-mask", "--run", "r", "--model", "nano", "--steps", "1"});
+  EXPECT_EQ(options.data, (Words{"a", "b"}));
+  EXPECT_EQ(options.data_weights, (std::vector<double>{1, 0.5}));
+  EXPECT_EQ(options.shuffle, "blocked");
+  EXPECT_TRUE(options.document_mask);
+  EXPECT_EQ(train_error({"--data", "a", "b", "a"}),
+            "a is given twice as data: leave one out; --data-weights can give more of it");
+  EXPECT_EQ(train_error({"--data", "a", ""}), "--data: '' is not a path");
+  EXPECT_EQ(train_error({"--data-weights", "1"}), "--data-weights needs several data sets: leave it out for one");
+  EXPECT_EQ(train_error({"--data", "a", "b", "--data-weights", "1"}),
+            "--data-weights gives 1 weights for 2 data sets: give one for each");
+  EXPECT_EQ(train_error({"--data", "a", "b", "--data-weights", "1", "0"}),
+            "--data-weights: '0' is out of range, above 0");
+  EXPECT_EQ(train_error({"--shuffle", "none"}), "--shuffle: 'none' is not one of full, blocked");
+}
+
 TEST(TrainOptions, RangesAreChecked) {
   EXPECT_EQ(train_error({"--steps", "0"}), "--steps: '0' is out of range, at least 1");
   EXPECT_EQ(train_error({"--stop-at-step", "0"}), "--stop-at-step: '0' is out of range, at least 1");
@@ -126,11 +144,36 @@ TEST(PrepareOptions, TakesListsAndSeparators) {
   EXPECT_EQ(options.input, (Words{"a", "b"}));
   EXPECT_EQ(options.document_separator, "\n\n");
   EXPECT_EQ(error_of<PrepareOptions>({"--input", "a", "", "--output", "o"}), "--input: '' is not a path");
-  EXPECT_EQ(error_of<PrepareOptions>({"--input", "a", "--output", "o", "--tokenizer", "bpe"}),
-            "--tokenizer: 'bpe' is not known: use byte");
+  EXPECT_EQ(options.tokenizer, "byte");
   EXPECT_EQ(error_of<PrepareOptions>({"--input", "a", "--output", "o", "--validation-fraction", "1"}),
             "--validation-fraction: '1' is out of range, at least 0 and below 1");
   EXPECT_EQ(error_of<PrepareOptions>({"--output", "o"}), "prepare needs --input PATH...; see trireme prepare --help");
+}
+
+TEST(PrepareOptions, TokenizersAreGivenOrLearned) {
+  const auto error = [](Words words) {
+    words.insert(words.begin(), {"--input", "a", "--output", "o"});
+    return error_of<PrepareOptions>(words);
+  };
+  EXPECT_EQ(error({"--train-tokenizer", "bpe", "--vocab-size", "32000"}), "");
+  EXPECT_EQ(error({"--train-tokenizer", "wordpiece"}), "--train-tokenizer: 'wordpiece' is not known: use bpe");
+  EXPECT_EQ(error({"--train-tokenizer", "bpe"}), "--train-tokenizer needs --vocab-size N, for example 32000");
+  EXPECT_EQ(error({"--train-tokenizer", "bpe", "--vocab-size", "1000", "--tokenizer", "byte"}),
+            "--train-tokenizer contradicts --tokenizer byte: leave one of them out");
+  EXPECT_EQ(error({"--vocab-size", "300"}), "--vocab-size 300 is for --train-tokenizer bpe, which is not given");
+  EXPECT_EQ(error({"--train-tokenizer", "bpe", "--vocab-size", "256"}),
+            "--vocab-size: '256' is out of range, 257 to 1048575");
+  EXPECT_EQ(error({"--split-pattern", "o200k"}),
+            "--split-pattern is for --train-tokenizer bpe, which is not given; a tokenizer of a file has its own");
+  EXPECT_EQ(error({"--train-tokenizer", "bpe", "--vocab-size", "300", "--split-pattern", ""}),
+            "--split-pattern is empty: give gpt2, cl100k, llama3, o200k or a regular expression");
+  EXPECT_NE(
+      error({"--train-tokenizer", "bpe", "--vocab-size", "300", "--split-pattern", "(a"}).find("--split-pattern: "),
+      std::string::npos);
+  EXPECT_EQ(error({"--end-of-text", "</s>"}),
+            "--end-of-text chooses among the tokens of a --tokenizer file, which is not given");
+  EXPECT_EQ(error({"--normal-form", "nfc", "--invalid-utf8", "keep"}),
+            "--normal-form nfc wants UTF-8, which --invalid-utf8 keep does not give: use repair");
 }
 
 TEST(GenerateOptions, ProbabilitiesAreChecked) {
@@ -142,8 +185,8 @@ TEST(GenerateOptions, ProbabilitiesAreChecked) {
 }
 
 TEST(EvaluateOptions, NeedsModelAndData) {
-  EXPECT_EQ(error_of<EvaluateOptions>({"--model", "m"}), "evaluate needs --data DIR; see trireme evaluate --help");
-  EXPECT_EQ(parsed<EvaluateOptions>({"--model", "m", "--data", "d"}).data, "d");
+  EXPECT_EQ(error_of<EvaluateOptions>({"--model", "m"}), "evaluate needs --data DIR...; see trireme evaluate --help");
+  EXPECT_EQ(parsed<EvaluateOptions>({"--model", "m", "--data", "d"}).data, (Words{"d"}));
 }
 
 TEST(BenchOptions, NeedsToBeToldToCalibrate) {

@@ -28,6 +28,23 @@ TEST(PrepareCommand, ReportsWhatItWroteAndWhatWasThere) {
   EXPECT_TRUE(second.str().starts_with("already prepared: " + options.output)) << second.str();
 }
 
+TEST(PrepareCommand, ALearnedTokenizerIsRecognised) {
+  const tests::TemporaryDirectory directory;
+  std::ofstream(directory / "text.txt") << "one two one two\nthree\n";
+  PrepareOptions options{.input = {directory / "text.txt"}, .output = directory / "dataset"};
+  options.train_tokenizer = "bpe";
+  options.vocabulary_size = 258;
+  std::ostringstream first;
+  prepare(options, first);
+  EXPECT_TRUE(first.str().starts_with("prepared " + options.output + " (tokenizer bpe, learned, vocabulary 258)"))
+      << first.str();
+  std::ostringstream second;
+  prepare(options, second);
+  EXPECT_TRUE(second.str().starts_with("already prepared: " + options.output)) << second.str();
+  options.split_pattern = "o200k";
+  EXPECT_THROW(prepare(options, second), runtime::Error);
+}
+
 TEST(PrepareCommand, AnUnknownTokenizerIsAUsageError) {
   const tests::TemporaryDirectory directory;
   std::ostringstream out;

@@ -46,12 +46,13 @@ expect() { # WHAT STATUS OUTPUT_PATTERN CALLS_PATTERN COMMAND...
 
 install=$source_root/launch/install_packages.sh
 all=(g++ cmake ninja-build git pkg-config libboost1.81-dev libboost-program-options1.81-dev libboost-json1.81-dev
-  libopenmpi-dev openmpi-bin libhdf5-dev libopenblas-openmp-dev prometheus-cpp-dev libssl-dev libxxhash-dev)
+  libopenmpi-dev openmpi-bin libhdf5-dev libopenblas-openmp-dev prometheus-cpp-dev libssl-dev libxxhash-dev
+  libicu-dev libpcre2-dev zlib1g-dev libzstd-dev)
 
 fresh_machine "${all[@]}"
 expect "all there: silent, and apt-get is left alone" 0 '' '' "$install"
-expect "tests: only what they need besides" 0 'Installing libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools' \
-  'apt-get update*;apt-get install*--no-install-recommends --no-remove libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools;' \
+expect "tests: only what they need besides" 0 'Installing libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools icu-devtools' \
+  'apt-get update*;apt-get install*--no-install-recommends --no-remove libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools icu-devtools;' \
   "$install" --tests
 fresh_machine "${all[@]:1}"
 expect "one missing: only that one" 0 'Installing g++' 'apt-get update*;apt-get install* --no-remove g++;' "$install"
