@@ -207,17 +207,4 @@ TextPiece read_piece(const RawPiece& raw, const TextOptions& options, PieceFate&
   return piece;
 }
 
-void for_each_document(runtime::Files& files, std::span<const TextFile> texts,
-                       const std::optional<std::string>& separator,
-                       const std::function<void(std::string_view document)>& visit) {
-  const TextOptions options{.separator = separator, .cleaning = {.invalid_utf8 = InvalidUtf8::keep}};
-  DocumentReader reader(files, texts, options);
-  RawPiece raw;
-  PieceFate fate;
-  while (reader.next(raw)) {
-    const TextPiece document = read_piece(raw, options, fate);
-    if (!document.text.empty()) visit(document.text);
-  }
-}
-
 }  // namespace trireme::data

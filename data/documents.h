@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -90,11 +89,5 @@ class DocumentReader {
 ///   then in order: sum fates from is_first to is_last, hash the text of the same pieces with runtime::Xxh3Stream, and
 ///   count the document with DocumentFates::add(). A document whose pieces all have no text is Outcome::empty.
 TextPiece read_piece(const RawPiece& raw, const TextOptions& options, PieceFate& fate);
-
-/// Calls `visit` with every document that is not empty, whole; the view is valid during the call. Bytes that are not
-/// UTF-8 are kept. Errors as above.
-void for_each_document(runtime::Files& files, std::span<const TextFile> texts,
-                       const std::optional<std::string>& separator,
-                       const std::function<void(std::string_view document)>& visit);
 
 }  // namespace trireme::data

@@ -10,11 +10,18 @@ namespace {
 using runtime::ErrorKind;
 using Documents = std::vector<std::string>;
 
+/// Every document that is not empty; bytes that are not UTF-8 are kept.
 Documents documents_of(const std::vector<std::string>& inputs, const std::optional<std::string>& separator = {}) {
   runtime::Files& files = runtime::real_files();
+  const std::vector<TextFile> texts = list_text_files(files, inputs);
+  const TextOptions options{.separator = separator, .cleaning = {.invalid_utf8 = InvalidUtf8::keep}};
+  DocumentReader reader(files, texts, options);
   Documents documents;
-  for_each_document(files, list_text_files(files, inputs), separator,
-                    [&](std::string_view document) { documents.emplace_back(document); });
+  PieceFate fate;
+  for (RawPiece raw; reader.next(raw);) {
+    const TextPiece document = read_piece(raw, options, fate);
+    if (!document.text.empty()) documents.push_back(document.text);
+  }
   return documents;
 }
 
