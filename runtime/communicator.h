@@ -20,6 +20,7 @@ enum class ReduceOp { sum, max };
 /// What a group is made for: anything, or anything but all_reduce and reduce_scatter, which it then refuses.
 enum class GroupUse { sums, messages };
 struct CollectiveCall;
+class FlightRecorder;
 
 /// An operation in flight. Waiting is done by wait(), which throws what went wrong; the destructor of an unfinished
 /// Pending waits too and logs, except when an exception ends its scope: then it abandons the operation, for a failing
@@ -56,6 +57,8 @@ struct CommCall {
   std::string group;
   int64_t elements = 0;
   DType dtype = DType::u8;
+  int64_t position = 0;        ///< among the group's collectives, or its messages to or from `peer`
+  int peer = -1;               ///< world rank of the other side of a send or recv; -1: a collective
   double entered_seconds = 0;  ///< monotonic clock
   double left_seconds = 0;     ///< 0 while in flight
 };
@@ -111,6 +114,9 @@ class Communicator {
   /// The last calls, oldest first (256 at most).
   virtual std::vector<CommCall> recent_calls() const = 0;
   virtual const std::map<std::string, CommTotal, std::less<>>& totals() const = 0;
+
+  /// What this rank is at, the same for all of its groups; null where nothing is recorded (a program alone, dry).
+  virtual FlightRecorder* recorder() { return nullptr; }
 
  private:
   virtual Pending start(const CollectiveCall& call) = 0;

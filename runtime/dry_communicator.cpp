@@ -33,7 +33,8 @@ class DryCommunicator : public Communicator {
   Pending start(const CollectiveCall& call) override { return record(call, name(call.op)); }
   Pending record(const CollectiveCall& call, std::string_view op) {
     const CollectivePlan plan = checked_plan(call, place_, options_.chunk_bytes);
-    ledger_.leave(ledger_.enter(op, plan.spec().elements, dtype_of_call(call), sent_traffic(plan)));
+    const CommCall entered{.op = op, .elements = plan.spec().elements, .dtype = dtype_of_call(call)};
+    ledger_.leave(ledger_.enter(entered, sent_traffic(plan)));
     return {};
   }
 

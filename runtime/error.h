@@ -14,6 +14,7 @@ enum class ErrorKind {
   version,   ///< a file of a format this program does not know; not damage
   io,        ///< the file system or the operating system said no
   peer,      ///< another rank failed or disagrees
+  mismatch,  ///< ranks are in different calls: the watchdog finds out who is wrong
   device,    ///< memory or an accelerator
   internal,  ///< shapes that do not fit and other faults of ours
 };

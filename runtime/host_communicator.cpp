@@ -35,6 +35,7 @@ HostCommunicator::HostCommunicator(std::shared_ptr<MessageEngine> engine, std::s
 
 void HostCommunicator::make_queues() {
   collectives_ = engine_->make_queue(group_, kCollectiveChannel, staging_bytes());
+  engine_->recorder().add_group(group_);
   sends_.resize(group_->world_ranks.size());
   recvs_.resize(group_->world_ranks.size());
 }

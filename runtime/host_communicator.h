@@ -23,10 +23,15 @@ class HostCommunicator : public Communicator {
 
   std::unique_ptr<Communicator> split(int color, int key, const std::string& name, GroupUse use) override;
 
-  void progress() override { engine_->progress(); }
+  void progress() override {
+    engine_->recorder().tick();  // an op began
+    engine_->progress();
+  }
   std::vector<CommCall> recent_calls() const override { return group_->ledger.recent_calls(); }
   const std::map<std::string, CommTotal, std::less<>>& totals() const override { return group_->ledger.totals(); }
   int64_t staging_bytes() const override { return runtime::staging_bytes(engine_->options(), size(), group_->use); }
+
+  FlightRecorder* recorder() override { return engine_->transport().size() > 1 ? &engine_->recorder() : nullptr; }
 
   /// True after a failure, or while operations are in flight: the ranks cannot part in order now.
   bool unsettled() const { return engine_->failed() || !engine_->idle(); }

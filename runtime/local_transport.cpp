@@ -187,9 +187,9 @@ class LocalTransport : public Transport {
       if (found == mailbox.envelopes.end()) return false;
       Envelope& envelope = **found;
       if (envelope.bytes.size() != slot.to.size()) {
-        throw Error(ErrorKind::peer, "rank " + std::to_string(slot.peer) + " sent " +
-                                         std::to_string(envelope.bytes.size()) + " bytes where rank " +
-                                         std::to_string(rank_) + " expects " + std::to_string(slot.to.size()));
+        throw Error(ErrorKind::mismatch, "rank " + std::to_string(slot.peer) + " sent " +
+                                             std::to_string(envelope.bytes.size()) + " bytes where rank " +
+                                             std::to_string(rank_) + " expects " + std::to_string(slot.to.size()));
       }
       if (!slot.to.empty()) std::memcpy(slot.to.data(), envelope.bytes.data(), slot.to.size());
       mailbox.envelopes.erase(found);

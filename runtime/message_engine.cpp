@@ -72,7 +72,13 @@ Pending MessageEngine::start(MessageQueue& queue, std::shared_ptr<MessageGroup> 
     operation = fresh_operation();
     queue.reserve();
   }
-  const int64_t sequence = group->ledger.enter(op, plan.spec().elements, dtype, sent_traffic(plan));
+  recorder_.tick();
+  CommCall entered{.op = op,
+                   .elements = plan.spec().elements,
+                   .dtype = dtype,
+                   .position = queue.posted(),
+                   .peer = one_way ? group->world_ranks[static_cast<size_t>(call.peer)] : -1};
+  entered.sequence = group->ledger.enter(entered, sent_traffic(plan));
 
   const LocalCopy copy = plan.local_copy();
   const auto* from = static_cast<const std::byte*>(call.input.data) + copy.input_begin * size_bytes(dtype);
@@ -80,14 +86,14 @@ Pending MessageEngine::start(MessageQueue& queue, std::shared_ptr<MessageGroup> 
   if (copy.elements > 0 && from != to) std::memcpy(to, from, static_cast<size_t>(copy.elements * size_bytes(dtype)));
 
   if (!sends_messages) {
-    group->ledger.leave(sequence);
+    group->ledger.leave(entered.sequence);
     return {};
   }
   operation->engine_ = this;
   operation->group_ = std::move(group);
   operation->call_ = call;
   operation->plan_ = plan;
-  operation->ledger_sequence_ = sequence;
+  operation->entered_ = entered;
   operation->next_lane_ = -1;
   operation->lanes_left_ = plan.lanes() + 1;
   operation->failure_ = nullptr;
@@ -114,13 +120,18 @@ void MessageEngine::progress() {
 }
 
 void MessageEngine::wait(MessageOperation& operation) {
+  bool waits = false;
   while (operation.engine_ != nullptr) {
     try {
-      if (!advance() && operation.engine_ != nullptr) transport_->wait_for_change();
+      if (advance() || operation.engine_ == nullptr) continue;
+      if (!waits) recorder_.wait_for(*operation.group_, operation.entered_);
+      waits = true;
+      transport_->wait_for_change();
     } catch (...) {
       fail(std::current_exception());
     }
   }
+  if (waits) recorder_.end_wait();
   // Queues of communicators that are gone.
   std::erase_if(queues_, [](const auto& queue) { return queue.use_count() == 1 && queue->idle(); });
 }
@@ -129,6 +140,10 @@ void MessageEngine::fail(std::exception_ptr failure) noexcept {
   if (failure_) return;
   failure_ = std::move(failure);
   transport_->abandon();
+  try {
+    recorder_.keep_groups();
+  } catch (...) {  // out of memory: others then learn less
+  }
   for (const auto& queue : queues_) queue->fail(failure_);
   in_flight_ = 0;
 }

@@ -13,6 +13,7 @@
 #include "runtime/arena.h"
 #include "runtime/call_ledger.h"
 #include "runtime/collective_call.h"
+#include "runtime/flight_recorder.h"
 #include "runtime/transport.h"
 
 namespace trireme::runtime {
@@ -67,7 +68,7 @@ class MessageOperation : public Pending::Operation {
   std::shared_ptr<MessageGroup> group_;
   CollectiveCall call_;
   CollectivePlan plan_;
-  int64_t ledger_sequence_ = 0;
+  CommCall entered_;       ///< as the ledger has it
   int64_t next_lane_ = 0;  ///< -1 stands for the headers
   int64_t lanes_left_ = 0;
   CallHeader own_header_;
@@ -86,9 +87,11 @@ class MessageQueue {
   /// Memory for one more operation, so that post() cannot fail.
   void reserve() { operations_.reserve(operations_.size() + 1); }
   void post(std::shared_ptr<MessageOperation> operation) noexcept;
-  /// True when something moved. Throws Error(peer).
+  /// True when something moved. Throws Error(peer), or Error(mismatch) where the other side is in another call.
   bool advance();
   bool idle() const { return operations_.empty(); }
+  /// Operations so far: the position of the next one.
+  int64_t posted() const { return posted_operations_; }
   void fail(const std::exception_ptr& failure);
 
  private:
@@ -133,6 +136,7 @@ class MessageEngine {
 
   Transport& transport() { return *transport_; }
   const MessageOptions& options() const { return options_; }
+  FlightRecorder& recorder() { return recorder_; }
 
   std::shared_ptr<MessageQueue> make_queue(std::shared_ptr<MessageGroup> group, int channel, int64_t staging);
   /// Starts a call and returns at once. `op` is the name it gets in the books. Throws what has failed before.
@@ -157,6 +161,7 @@ class MessageEngine {
 
   std::unique_ptr<Transport> transport_;
   MessageOptions options_;
+  FlightRecorder recorder_;
   std::vector<std::shared_ptr<MessageQueue>> queues_;     ///< shared with communicators; dropped when both are done
   std::vector<std::shared_ptr<MessageOperation>> spare_;  ///< finished operations to use again
   int64_t in_flight_ = 0;

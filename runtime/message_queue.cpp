@@ -94,6 +94,7 @@ bool MessageQueue::advance_lane(Lane& lane) {
     for (Transport::Request* request : {&lane.recv, &lane.send}) {
       if (*request != Transport::kNone && transport.test(*request)) {
         *request = Transport::kNone;
+        engine_.recorder().tick();
         moved = true;
       }
     }
@@ -144,7 +145,8 @@ void MessageQueue::end_lane(Lane& lane) {
   lane.operation = nullptr;
   if (--operation->lanes_left_ > 0) return;
   std::erase(operations_, operation);
-  group_->ledger.leave(operation->ledger_sequence_);
+  group_->ledger.leave(operation->entered_.sequence);
+  engine_.recorder().tick();
   --engine_.in_flight_;
   operation->engine_ = nullptr;
   operation->group_ = nullptr;
@@ -193,9 +195,9 @@ void MessageQueue::post_messages(Lane& lane) {
 void MessageQueue::check_header(const MessageOperation& operation, int peer) const {
   if (operation.own_header_ == operation.peer_header_) return;
   const auto world_rank = [&](int rank) { return std::to_string(group_->world_ranks[static_cast<size_t>(rank)]); };
-  throw Error(ErrorKind::peer, "group " + group_->ledger.group() + ": rank " + world_rank(group_->rank) + " is at " +
-                                   described(operation.own_header_) + ", rank " + world_rank(peer) + " at " +
-                                   described(operation.peer_header_));
+  throw Error(ErrorKind::mismatch, "group " + group_->ledger.group() + ": rank " + world_rank(group_->rank) +
+                                       " is at " + described(operation.own_header_) + ", rank " + world_rank(peer) +
+                                       " at " + described(operation.peer_header_));
 }
 
 /// A message of the wrong size came; what its sender said first tells more.

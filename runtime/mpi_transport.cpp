@@ -22,6 +22,13 @@ std::string mpi_message(int code) {
   return text;
 }
 
+/// A message that is longer than its buffer.
+bool is_truncation(int code) {
+  int error_class = MPI_SUCCESS;
+  MPI_Error_class(code, &error_class);
+  return error_class == MPI_ERR_TRUNCATE;
+}
+
 void check(int code, const std::string& what, std::source_location where = std::source_location::current()) {
   if (code != MPI_SUCCESS) throw Error(ErrorKind::peer, what + ": " + mpi_message(code), where);
 }
@@ -77,12 +84,14 @@ class MpiTransport : public Transport {
     int done = 0;
     MPI_Status status;
     const int code = MPI_Test(&slot.handle, &done, &status);
-    if (code != MPI_SUCCESS) refuse(slot, mpi_message(code));
+    if (code != MPI_SUCCESS) refuse(slot, mpi_message(code), is_truncation(code));
     if (done == 0) return false;
     if (slot.expected_bytes != kNotReceived) {
       int received_bytes = 0;
       MPI_Get_count(&status, MPI_BYTE, &received_bytes);
-      if (received_bytes != slot.expected_bytes) refuse(slot, "got " + std::to_string(received_bytes) + " bytes");
+      if (received_bytes != slot.expected_bytes) {
+        refuse(slot, "got " + std::to_string(received_bytes) + " bytes", true);
+      }
     }
     free_.push_back(request);
     idle_rounds_ = 0;
@@ -131,12 +140,13 @@ class MpiTransport : public Transport {
     return (((tag.group << kChannelBits) | tag.channel) << kLaneBits) | lane;
   }
 
-  [[noreturn]] void refuse(const Slot& slot, const std::string& why) const {
+  [[noreturn]] void refuse(const Slot& slot, const std::string& why, bool other_size) const {
     if (slot.expected_bytes == kNotReceived) {
       throw Error(ErrorKind::peer, "sending to rank " + std::to_string(slot.peer) + " failed: " + why);
     }
-    throw Error(ErrorKind::peer, "rank " + std::to_string(rank_) + " expects " + std::to_string(slot.expected_bytes) +
-                                     " bytes from rank " + std::to_string(slot.peer) + ": " + why);
+    throw Error(other_size ? ErrorKind::mismatch : ErrorKind::peer,
+                "rank " + std::to_string(rank_) + " expects " + std::to_string(slot.expected_bytes) +
+                    " bytes from rank " + std::to_string(slot.peer) + ": " + why);
   }
 
   Slot& slot_of(Request request) { return slots_[static_cast<size_t>(request)]; }

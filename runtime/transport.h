@@ -32,7 +32,8 @@ class Transport {
 
   virtual Request post_send(std::span<const std::byte> bytes, int peer, const MessageTag& tag) = 0;
   virtual Request post_recv(std::span<std::byte> bytes, int peer, const MessageTag& tag) = 0;
-  /// True when done; the request is gone then. Throws Error(peer) when the message has another size or will never come.
+  /// True when done; the request is gone then. Throws Error(mismatch) when the message has another size, Error(peer)
+  /// when it will never come.
   virtual bool test(Request request) = 0;
   /// Returns when a request may have changed since the last return, or after a short time. Throws Error(peer) when the
   /// job has failed elsewhere.

@@ -27,12 +27,12 @@ View all_of(std::vector<float>& values) {
   return view_of(std::span<float>(values), {static_cast<int64_t>(values.size())});
 }
 
-/// The message of the Error(peer) that a world ends with.
-std::string peer_error(int size, const std::function<void(Communicator&)>& body) {
+/// The message of the Error that a world ends with.
+std::string peer_error(int size, const std::function<void(Communicator&)>& body, ErrorKind kind = ErrorKind::peer) {
   try {
     run_local_ranks(size, body);
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::peer);
+    EXPECT_EQ(error.kind(), kind);
     return error.what();
   }
   ADD_FAILURE() << "no failure was reported";
@@ -99,15 +99,20 @@ TEST(LocalRanks, LeavingEarlyFailsThoseWhoWait) {
             "rank 1 left before it received what rank 0 sends it");
 }
 
+/// Of two ranks.
+std::string mismatch(const std::function<void(Communicator&)>& body) {
+  return peer_error(2, body, ErrorKind::mismatch);
+}
+
 TEST(LocalRanks, MismatchedCallsNameBothSides) {
-  const std::string sizes = peer_error(2, [](Communicator& world) {
+  const std::string sizes = mismatch([](Communicator& world) {
     std::vector<float> buffer(world.rank() == 0 ? 100000 : 50);
     world.all_reduce(all_of(buffer), ReduceOp::sum).wait();
   });
   EXPECT_NE(sizes.find("all_reduce #0 of 100000 fp32 (sum)"), std::string::npos) << sizes;
   EXPECT_NE(sizes.find("all_reduce #0 of 50 fp32 (sum)"), std::string::npos) << sizes;
 
-  const std::string ops = peer_error(2, [](Communicator& world) {
+  const std::string ops = mismatch([](Communicator& world) {
     std::vector<float> buffer(64);
     world.barrier().wait();
     if (world.rank() == 0) {
@@ -119,7 +124,7 @@ TEST(LocalRanks, MismatchedCallsNameBothSides) {
   EXPECT_NE(ops.find("all_reduce #1 of 64 fp32 (max)"), std::string::npos) << ops;
   EXPECT_NE(ops.find("broadcast #1 of 64 fp32 from rank 0"), std::string::npos) << ops;
 
-  const std::string messages = peer_error(2, [](Communicator& world) {
+  const std::string messages = mismatch([](Communicator& world) {
     std::vector<float> buffer(3);
     if (world.rank() == 0) {
       world.send(all_of(buffer), 1).wait();
