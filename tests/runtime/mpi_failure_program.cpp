@@ -1,5 +1,6 @@
-// A program of two ranks that fails in the way its argument names, with main's catch as a real program has it.
+// A program of two ranks or more that fails in the way its argument names, with main's catch as a real program has it.
 // fails_with.sh looks at what it prints, its exit code, and that it ends in time.
+#include <signal.h>
 #include <unistd.h>
 
 #include <exception>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "runtime/mpi_session.h"
+#include "runtime/watchdog.h"
 
 namespace trireme::runtime {
 namespace {
@@ -22,6 +24,18 @@ void fail(Communicator& world, const std::string& how) {
     throw std::runtime_error("rank 1 cannot go on");
   }
   while (true) world.all_reduce(view, ReduceOp::sum).wait();
+}
+
+/// Rank `stopped` stops, as by a debugger or a machine that hangs, while all train under a watchdog.
+void stop_watched(Communicator& world, int stopped) {
+  const Watchdog watchdog(world, {.limit_seconds = 2});
+  world.recorder()->set_phase(Phase::training);
+  std::vector<float> buffer(100000);
+  const View view = view_of(std::span<float>(buffer), {static_cast<int64_t>(buffer.size())});
+  for (int step = 0;; ++step) {
+    world.all_reduce(view, ReduceOp::sum).wait();
+    if (step == 100 && world.rank() == stopped) raise(SIGSTOP);
+  }
 }
 
 void report(const std::exception& error) {
@@ -44,6 +58,7 @@ int run(const std::string& how) {
   if (how == "unwind") return run_session_inside();
   MpiSession session;
   try {
+    if (how.starts_with("stop_")) stop_watched(session.world(), std::stoi(how.substr(5)));
     fail(session.world(), how);
   } catch (const std::exception& error) {
     report(error);
