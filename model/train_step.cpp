@@ -69,7 +69,7 @@ void update_parameters(Trainer& trainer, const UpdateOptions& options) {
                            .m = memory.exp_avg,
                            .v = memory.exp_avg_sq,
                            .compute = memory.has_own_masters() ? memory.parameter_part : View(),
-                           .schedule = trainer.update_schedule});
+                           .schedule = trainer.update_schedule.rows(2, 4)});
   }
 }
 
@@ -93,7 +93,7 @@ void sum_totals(Trainer& trainer, const View& totals) {
 
 /// What the numbers of the step say to its caller; the update has gone by them already, on the device. The one place
 /// where the host waits for a step; uploads keep it a microbatch or two ahead at most.
-void read_result(Trainer& trainer, StepResult& result) {
+void read_result(Trainer& trainer, const UpdateOptions& options, StepResult& result) {
   double totals[4];
   runtime::read_scalars(trainer.stream, trainer.totals, totals);
   const auto [loss_sum, target_count, sum_of_squares, votes] = totals;
@@ -101,13 +101,14 @@ void read_result(Trainer& trainer, StepResult& result) {
   result.target_tokens = static_cast<int64_t>(target_count);
   result.grad_norm = std::sqrt(sum_of_squares) / target_count;
   result.votes = static_cast<int64_t>(votes);
-  result.updated = std::isfinite(result.loss) && std::isfinite(result.grad_norm);
+  result.verdict = runtime::judge_update(totals, options.limits);
 }
 
 /// Work that was recorded for other sizes or constants is of no use.
 void forget_other_recordings(Trainer& trainer, const HostMicrobatch& microbatch, UpdateOptions options) {
   options.learning_rate = 0;
   options.update = 0;
+  options.limits = {};
   StepRecordings& recordings = trainer.recordings;
   if (recordings.B == microbatch.B && recordings.T == microbatch.T &&
       recordings.has_documents == microbatch.has_documents && recordings.options == options) {
@@ -116,15 +117,15 @@ void forget_other_recordings(Trainer& trainer, const HostMicrobatch& microbatch,
   recordings = {.B = microbatch.B, .T = microbatch.T, .has_documents = microbatch.has_documents, .options = options};
 }
 
-/// A step begins with its learning rate on the device and totals of zero, but for the vote.
-void begin_step(Trainer& trainer, const HostMicrobatch& microbatch, const UpdateOptions& options, int64_t vote) {
+/// A step begins with its limits and learning rate on the device, and totals of zero.
+void begin_step(Trainer& trainer, const HostMicrobatch& microbatch, const UpdateOptions& options) {
   trainer.marks.clear();
   trainer.marks.mark();
-  const std::array<float, 3> schedule =
+  const auto [learning_rate, m_correction, v_correction] =
       runtime::adamw_schedule(options.learning_rate, options.beta1, options.beta2, options.update);
-  runtime::copy_from_host(trainer.stream, std::as_bytes(std::span(schedule)), trainer.update_schedule.rows(0, 3));
+  const float schedule[] = {options.limits.loss, options.limits.grad_norm, learning_rate, m_correction, v_correction};
+  runtime::copy_from_host(trainer.stream, std::as_bytes(std::span(schedule)), trainer.update_schedule.rows(0, 5));
   runtime::fill(trainer.stream, trainer.totals, 0);
-  if (vote != 0) runtime::fill(trainer.stream, trainer.totals.rows(3, 1), static_cast<double>(vote));
   forget_other_recordings(trainer, microbatch, options);
 }
 
@@ -134,7 +135,7 @@ void update(Trainer& trainer, const UpdateOptions& options) {
     add_gradient_norm(trainer);
     if (trainer.groups.mesh.world_size() > 1) sum_totals(trainer, trainer.totals);
     runtime::update_scale(trainer.stream, options.clip_grad_norm, trainer.totals.rows(0, 3),
-                          trainer.update_schedule.rows(3, 1));
+                          trainer.update_schedule.rows(0, 2), trainer.update_schedule.rows(5, 1));
     update_parameters(trainer, options);
   });
   trainer.shards.parameters_changed();
@@ -143,20 +144,21 @@ void update(Trainer& trainer, const UpdateOptions& options) {
 }  // namespace
 
 StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options,
-                      int64_t vote) {
+                      const std::function<int64_t()>& vote) {
   const HostMicrobatch& first = microbatches.front();
   prepare_pipeline(trainer, {.B = first.B, .T = first.T, .microbatches = static_cast<int64_t>(microbatches.size())});
-  begin_step(trainer, first, options, vote);
+  begin_step(trainer, first, options);
   TrainingStage stage(trainer, microbatches, options);
   parallel::run_pipeline(trainer.pipeline.spec, trainer.pipeline.actions, stage, trainer.groups,
                          trainer.pipeline.buffers);
   trainer.shards.finish_gradients();
   sum_tied_gradients(trainer);
+  if (vote) runtime::fill(trainer.stream, trainer.totals.rows(3, 1), static_cast<double>(vote()));
   trainer.marks.mark();
   update(trainer, options);
   trainer.marks.mark();
   StepResult result;
-  read_result(trainer, result);
+  read_result(trainer, options, result);
   const size_t marks = stage.add_times(result.times);
   result.times.reduce_seconds += trainer.marks.seconds(marks);
   result.times.update_seconds = trainer.marks.seconds(marks + 1);

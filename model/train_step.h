@@ -3,6 +3,7 @@
 // memory plan is made. It knows neither files nor options nor where tokens come from.
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "model/trainer.h"
@@ -14,17 +15,21 @@ struct StepResult {
   double loss = 0;       ///< mean over the target tokens of the global batch
   double grad_norm = 0;  ///< of the gradient of that mean, before clipping
   int64_t target_tokens = 0;
-  int64_t votes = 0;    ///< of all ranks, added up
-  bool updated = true;  ///< false: loss or gradient was not finite, the update was skipped on all ranks
+  int64_t votes = 0;  ///< of all ranks, added up
+  runtime::UpdateVerdict verdict = runtime::UpdateVerdict::made;
   StepTimes times;
+
+  /// False: no rank made the update, since loss or gradient was not finite or above UpdateOptions::limits.
+  bool updated() const { return verdict == runtime::UpdateVerdict::made; }
 };
 
 /// Collective over the mesh; the result is the same on every rank, bit for bit. The ranks of a pipeline and of tp give
 /// the same microbatches, all ranks equally many, all of equal shape, and at least one. Throws Error(usage) with both
-/// numbers when the schedule asks for more of them. `vote` is whatever the caller wants to know of all ranks (0 or 1
-/// of each): it is added up in the sum that the step makes anyway, and changes nothing.
+/// numbers when the schedule asks for more of them. `vote` is whatever the caller wants to know of all ranks: whole
+/// numbers of 0 to 2^53 together, added up in the sum that the step makes anyway, and changing nothing. It is asked for
+/// once, as late as can be: after the last backward pass, before that sum.
 StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options,
-                      int64_t vote = 0);
+                      const std::function<int64_t()>& vote = nullptr);
 
 /// Loss of batches without gradients: call add_loss for each, then mean_loss once. Collective over the mesh; the
 /// microbatches are as in train_step.

@@ -108,7 +108,7 @@ std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose
     rope_table = persistent.allocate(DType::fp32, {config.positions, config.head_width});
     runtime::fill_rope_table(stream, config.rope_theta, rope_table);
   }
-  const View update_schedule = purpose == Purpose::training ? persistent.allocate(DType::fp32, {4}) : View();
+  const View update_schedule = purpose == Purpose::training ? persistent.allocate(DType::fp32, {6}) : View();
   if (groups.mesh.world_size() > 1) stream.on_dispatch([group = any_group(groups)] { group->progress(); });
   auto trainer = std::unique_ptr<Trainer>(
       new Trainer{.config = config,

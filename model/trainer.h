@@ -12,6 +12,7 @@
 #include "parallel/pipeline.h"
 #include "parallel/unit_shards.h"
 #include "runtime/memory.h"
+#include "runtime/ops/adamw.h"
 #include "runtime/recording.h"
 #include "runtime/time_marks.h"
 
@@ -45,7 +46,8 @@ struct UpdateOptions {
   double clip_grad_norm = 1;  ///< 0: no clipping
   double dropout = 0;
   uint64_t seed = 0;
-  int64_t update = 1;  ///< number of this update, from 1, for Adam's bias corrections
+  int64_t update = 1;            ///< number of this update, from 1, for Adam's bias corrections
+  runtime::UpdateLimits limits;  ///< a step above them makes no update
   bool operator==(const UpdateOptions&) const = default;
 };
 
@@ -54,7 +56,7 @@ struct StepRecordings {
   int64_t B = 0;  ///< of the microbatches that were recorded
   int64_t T = 0;
   bool has_documents = false;
-  UpdateOptions options;  ///< that were recorded; learning rate and number of the update do not count
+  UpdateOptions options;  ///< that were recorded; what a step uploads (learning rate, update, limits) does not count
   runtime::Recording forward;
   runtime::Recording backward;
   runtime::Recording update;
@@ -85,7 +87,8 @@ struct Trainer {
   std::vector<TransformerChunk> chunks;
   runtime::View rope_table;                      ///< (positions, D), absent without rope
   runtime::View totals;                          ///< (4) fp64: loss sum, target count, squares of the gradient, votes
-  runtime::View update_schedule;                 ///< (4) fp32: AdamWViews::schedule of the step; absent for inference
+  runtime::View update_schedule;                 ///< (6) fp32: UpdateLimits and AdamWViews::schedule of the step;
+                                                 ///< absent for inference
   std::vector<std::vector<InFlight>> in_flight;  ///< of each chunk, as many as it has slots
   PipelinePlan pipeline;
   StepRecordings recordings;

@@ -147,7 +147,7 @@ TrainingMetrics::TrainingMetrics(const BuildInfo& build) : state_(std::make_uniq
       .Set(1);
   state_->start_time.Set(process_start_seconds());
   // Series that exist from the start let a rate() see the first event.
-  state_->skipped_steps.Add({{"reason", "nonfinite"}});
+  for (const char* reason : {"nonfinite", "outlier"}) state_->skipped_steps.Add({{"reason", reason}});
   for (const char* result : {"success", "failure"}) state_->checkpoints.Add({{"result", result}});
 }
 

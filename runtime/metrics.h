@@ -39,7 +39,7 @@ class TrainingMetrics {
   void set_ranks(int64_t healthy);
   /// Also sets the time of the last step to now.
   void record_step(const StepMetrics& step);
-  /// The update was not made; reason: nonfinite. Comes with the step's record_step.
+  /// The update was not made; reason: nonfinite, outlier. Comes with the step's record_step.
   void record_skipped_step(const std::string& reason);
   void record_validation(double loss);
   /// phase: data, forward, backward, comm, optimizer, checkpoint, eval

@@ -22,6 +22,7 @@
 #include "bench/model/layout_plan.h"
 #include "bench/model/random_batch.h"
 #include "parallel/schedule_timeline.h"
+#include "runtime/flight_recorder.h"
 #include "runtime/json.h"
 #include "runtime/mpi_session.h"
 #include "runtime/program_start.h"
@@ -142,7 +143,9 @@ json::object to_json(const RankPlan& plan) {
 struct Measured {
   std::vector<double> step_seconds;
   std::vector<StepTimes> times;
-  SentBytes sent;  ///< in all steps
+  SentBytes sent;     ///< in all steps
+  int64_t ticks = 0;  ///< of the flight recorder, in all steps
+  int64_t calls = 0;  ///< of communicators that other ranks have a part in, in all steps
   double loss = 0;
   runtime::OpProfile profile;
 };
@@ -162,7 +165,9 @@ json::object to_json(const Measured& measured) {
                       {"backward_seconds", median_of(measured.times, &StepTimes::backward_seconds)},
                       {"wait_seconds", median_of(measured.times, &StepTimes::reduce_seconds)},
                       {"update_seconds", median_of(measured.times, &StepTimes::update_seconds)},
-                      {"sent_bytes", to_json(sent)}};
+                      {"sent_bytes", to_json(sent)},
+                      {"recorder_ticks", measured.ticks / static_cast<int64_t>(seconds.size())},
+                      {"recorder_calls", measured.calls / static_cast<int64_t>(seconds.size())}};
   json::object ops;
   for (const runtime::OpProfile::Row& row : measured.profile.rows()) {
     json::value& total = ops[row.op];
@@ -188,6 +193,16 @@ struct StepCount {
   bool profiled = false;
 };
 
+/// Calls that this rank has entered in groups of several ranks.
+int64_t entered_calls(const runtime::RankFlight& flight) {
+  int64_t calls = 0;
+  for (const runtime::GroupFlight& group : flight.groups) {
+    calls += group.entered;
+    for (const auto& [peer, sent, received] : group.messages) calls += sent + received;
+  }
+  return calls;
+}
+
 /// Steps follow each other as in training: what one leaves in flight is the next one's to wait for.
 Measured run_steps(Trainer& trainer, const Layout& layout, const StepCount& count, runtime::Communicator& world) {
   const auto batches = make_batches(layout, trainer.groups.at.dp);
@@ -196,6 +211,8 @@ Measured run_steps(Trainer& trainer, const Layout& layout, const StepCount& coun
   const auto warm = std::min<size_t>(microbatches.size(), static_cast<size_t>(layout.mesh.pp));
   Measured measured;
   SentBytes before;
+  runtime::RankFlight flight_before;
+  const auto flight = [&] { return world.recorder() == nullptr ? runtime::RankFlight() : world.recorder()->flight(); };
   runtime::Stopwatch watch;
   for (int64_t step = 0; step < count.warmup + count.measured; ++step) {
     const bool counts = step >= count.warmup;
@@ -203,16 +220,19 @@ Measured run_steps(Trainer& trainer, const Layout& layout, const StepCount& coun
       if (count.profiled) trainer.stream.profile_into(&measured.profile);
       before = sent_bytes(trainer.groups);
       world.barrier().wait();
+      flight_before = flight();
       watch.lap();
     }
     const StepResult result =
         train_step(trainer, std::span(microbatches).first(counts ? microbatches.size() : warm), {.update = step + 1});
-    if (!result.updated) throw Error(ErrorKind::internal, "layout_bench: the loss is not finite");
+    if (!result.updated()) throw Error(ErrorKind::internal, "layout_bench: the loss is not finite");
     measured.loss = result.loss;
     if (!counts) continue;
     measured.step_seconds.push_back(watch.lap());
     measured.times.push_back(result.times);
   }
+  measured.ticks = flight().count - flight_before.count;
+  measured.calls = entered_calls(flight()) - entered_calls(flight_before);
   trainer.stream.profile_into(nullptr);
   measured.sent = difference(sent_bytes(trainer.groups), before);
   return measured;

@@ -84,7 +84,7 @@ Measured run_steps(Trainer& trainer, const HostMicrobatch& batch, const StepCoun
     const runtime::Stopwatch watch;
     const StepResult result = train_step(trainer, std::span(&batch, 1), update);
     const double seconds = watch.seconds();
-    if (!result.updated) throw Error(ErrorKind::internal, "step_bench: the loss is not finite");
+    if (!result.updated()) throw Error(ErrorKind::internal, "step_bench: the loss is not finite");
     measured.losses.push_back(result.loss);
     if (step < count.warmup) continue;
     measured.step_seconds.push_back(seconds);

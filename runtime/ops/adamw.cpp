@@ -6,6 +6,7 @@
 #include "runtime/ops/adamw_cpu.h"
 #include "runtime/ops/adamw_cuda.h"
 #include "runtime/ops/check.h"
+#include "runtime/ops/update_scale_function.h"
 
 namespace trireme::runtime {
 namespace {
@@ -38,17 +39,28 @@ std::array<float, 3> adamw_schedule(double learning_rate, double beta1, double b
   return {static_cast<float>(learning_rate), correction(beta1), correction(beta2)};
 }
 
-void update_scale(Stream& stream, double clip_grad_norm, ConstView totals, View scale) {
+std::string_view name(UpdateVerdict verdict) {
+  constexpr std::array<std::string_view, 4> kNames{"", "nonfinite", "outlier_loss", "outlier_grad_norm"};
+  return kNames.at(static_cast<size_t>(verdict));
+}
+
+UpdateVerdict judge_update(std::span<const double> totals, const UpdateLimits& limits) {
+  return verdict_of_update(totals.data(), limits.loss, limits.grad_norm);
+}
+
+void update_scale(Stream& stream, double clip_grad_norm, ConstView totals, ConstView limits, View scale) {
   constexpr std::string_view op = "update_scale";
   check_operand(op, "totals", totals, DType::fp64, {3});
+  check_operand(op, "limits", limits, DType::fp32, {2});
   check_operand(op, "scale", scale, DType::fp32, {1});
-  const OpScope scope = stream.dispatch({.op = op, .flops = 0, .bytes = totals.bytes() + scale.bytes()});
+  const OpScope scope =
+      stream.dispatch({.op = op, .flops = 0, .bytes = totals.bytes() + limits.bytes() + scale.bytes()});
   switch (stream.device()) {
     case Device::cpu:
-      cpu::update_scale(clip_grad_norm, totals, scale);
+      cpu::update_scale(clip_grad_norm, totals, limits, scale);
       break;
     case Device::cuda:
-      cuda::update_scale(stream.queue(), clip_grad_norm, totals, scale);
+      cuda::update_scale(stream.queue(), clip_grad_norm, totals, limits, scale);
       break;
     case Device::dry:
       break;

@@ -72,8 +72,8 @@ void update_part(const Factors& factors, const AdamWViews& views, int64_t begin_
 
 }  // namespace
 
-void update_scale(double clip_grad_norm, ConstView totals, View scale) {
-  *scale.as<float>() = scale_of_update(clip_grad_norm, totals.as<double>());
+void update_scale(double clip_grad_norm, ConstView totals, ConstView limits, View scale) {
+  *scale.as<float>() = scale_of_update(clip_grad_norm, totals.as<double>(), limits.as<float>());
 }
 
 void adamw_update(const AdamWConstants& constants, const AdamWViews& views) {

@@ -5,7 +5,7 @@
 
 namespace trireme::runtime::cpu {
 
-void update_scale(double clip_grad_norm, ConstView totals, View scale);
+void update_scale(double clip_grad_norm, ConstView totals, ConstView limits, View scale);
 void adamw_update(const AdamWConstants& constants, const AdamWViews& views);
 
 }  // namespace trireme::runtime::cpu

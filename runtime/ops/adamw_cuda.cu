@@ -123,15 +123,15 @@ __global__ void __launch_bounds__(kThreads) adamw_kernel(const __grid_constant__
   for (int64_t i = a.packs * kPack + thread; i < a.n; i += threads) update<1>(a, schedule, i);
 }
 
-__global__ void update_scale_kernel(double clip_grad_norm, const double* totals, float* scale) {
-  *scale = scale_of_update(clip_grad_norm, totals);
+__global__ void update_scale_kernel(double clip_grad_norm, const double* totals, const float* limits, float* scale) {
+  *scale = scale_of_update(clip_grad_norm, totals, limits);
 }
 
 }  // namespace
 
-void update_scale(CudaQueue& queue, double clip_grad_norm, ConstView totals, View scale) {
+void update_scale(CudaQueue& queue, double clip_grad_norm, ConstView totals, ConstView limits, View scale) {
   launch(queue, {.blocks = 1, .threads = 1}, update_scale_kernel, clip_grad_norm, totals.as<double>(),
-         scale.as<float>());
+         limits.as<float>(), scale.as<float>());
 }
 
 void adamw_update(CudaQueue& queue, const AdamWConstants& constants, const AdamWViews& views) {

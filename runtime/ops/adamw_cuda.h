@@ -7,6 +7,6 @@
 namespace trireme::runtime::cuda {
 
 void adamw_update(CudaQueue& queue, const AdamWConstants& constants, const AdamWViews& views);
-void update_scale(CudaQueue& queue, double clip_grad_norm, ConstView totals, View scale);
+void update_scale(CudaQueue& queue, double clip_grad_norm, ConstView totals, ConstView limits, View scale);
 
 }  // namespace trireme::runtime::cuda

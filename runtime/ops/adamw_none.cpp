@@ -6,7 +6,7 @@ void adamw_update(CudaQueue&, const AdamWConstants&, const AdamWViews&) {
   built_without_cuda();
 }
 
-void update_scale(CudaQueue&, double, ConstView, View) {
+void update_scale(CudaQueue&, double, ConstView, ConstView, View) {
   built_without_cuda();
 }
 

@@ -71,10 +71,10 @@ TEST(DataParallel, VotesOfAllRanksAreCountedAndChangeNothing) {
     const model::StepResult silent = model::train_step(*small.trainer, std::span(&microbatch, 1), {});
     EXPECT_EQ(silent.votes, 0);
     const model::StepResult voted =
-        model::train_step(*small.trainer, std::span(&microbatch, 1), {}, world.rank() == 2 ? 0 : 1);
+        model::train_step(*small.trainer, std::span(&microbatch, 1), {}, [&] { return world.rank() == 2 ? 0 : 1; });
     EXPECT_EQ(voted.votes, 3);
     EXPECT_EQ(voted.target_tokens, silent.target_tokens);
-    EXPECT_EQ(model::train_step(*small.trainer, std::span(&microbatch, 1), {}, 1).votes, 4);
+    EXPECT_EQ(model::train_step(*small.trainer, std::span(&microbatch, 1), {}, [] { return 1; }).votes, 4);
     losses[static_cast<size_t>(world.rank())] = voted.loss;
   });
   EXPECT_EQ(losses, std::vector<double>(4, losses[0]));
@@ -91,9 +91,9 @@ TEST(DataParallel, NonFiniteGradientOfOneRankSkipsTheUpdateOnAll) {
     const auto parameters = small.values();
     const runtime::View bias = small.trainer->chunks[0].gradients.blocks[0].feed_forward.up.bias;
     if (world.rank() == 1) bias.as<float>()[0] = std::numeric_limits<float>::quiet_NaN();
-    EXPECT_FALSE(model::train_step(*small.trainer, std::span(&microbatch, 1), {}).updated);
+    EXPECT_FALSE(model::train_step(*small.trainer, std::span(&microbatch, 1), {}).updated());
     EXPECT_EQ(small.values(), parameters);
-    EXPECT_TRUE(model::train_step(*small.trainer, std::span(&microbatch, 1), {}).updated);
+    EXPECT_TRUE(model::train_step(*small.trainer, std::span(&microbatch, 1), {}).updated());
   });
 }
 

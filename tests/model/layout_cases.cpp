@@ -215,7 +215,7 @@ model::StepResult LayoutRank::step(int64_t index) {
   update.update = index + 1;
   const model::StepResult result =
       model::train_step(*small_.trainer, share(batch, training_.layout, small_.groups.at.dp), update);
-  EXPECT_TRUE(result.updated);
+  EXPECT_TRUE(result.updated());
   return result;
 }
 

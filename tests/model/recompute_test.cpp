@@ -66,7 +66,7 @@ TEST(Recompute, TrainsTheSameWeights) {
         std::mt19937_64 random(static_cast<uint64_t>(options.update));
         const SmallBatch batch(random, kB, kT, config.vocabulary_size);
         const model::HostMicrobatch microbatch = batch.host();
-        EXPECT_TRUE(model::train_step(*small.trainer, std::span(&microbatch, 1), options).updated);
+        EXPECT_TRUE(model::train_step(*small.trainer, std::span(&microbatch, 1), options).updated());
       }
       masters.push_back(small.values());
     }

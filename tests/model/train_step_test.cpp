@@ -86,9 +86,10 @@ TEST(TrainStep, LossFalls) {
 }
 
 TEST(TrainStep, MicrobatchesFollowTheWholeBatch) {
+  const int64_t steps = is_emulated() ? 10 : 50;
   for (const ModelConfig& config : {small_gpt2(), small_llama()}) {
-    const std::vector<double> whole = train(config, solo_groups(), kSequences, 50);
-    expect_follows(train(config, solo_groups(), 3, 50), whole);
+    const std::vector<double> whole = train(config, solo_groups(), kSequences, steps);
+    expect_follows(train(config, solo_groups(), 3, steps), whole);
   }
 }
 
@@ -105,13 +106,49 @@ TEST(TrainStep, NonFiniteLossSkipsTheUpdateAndClearsGradients) {
   write_values(small.stream, infinite, table);
   const auto parameters = small.values();
   const StepResult poisoned = model::train_step(*small.trainer, std::span(&microbatch, 1), {});
-  EXPECT_FALSE(poisoned.updated);
+  EXPECT_FALSE(poisoned.updated());
   EXPECT_EQ(small.values(), parameters);
 
   write_values(small.stream, before, table);
   const StepResult healthy = model::train_step(*small.trainer, std::span(&microbatch, 1), {});
-  EXPECT_TRUE(healthy.updated);
+  EXPECT_TRUE(healthy.updated());
   EXPECT_TRUE(std::isfinite(healthy.grad_norm));
+}
+
+/// Limits change from step to step, while the work that was recorded is repeated: the device reads them anew.
+TEST(TrainStep, AStepAboveItsLimitsMakesNoUpdateAndTheNextOneIsAsIfItHadNotBeen) {
+  const ModelConfig config = small_gpt2();
+  std::mt19937_64 random(1);
+  const SmallBatch batch(random, 2, kTokens, config.vocabulary_size);
+  const HostMicrobatch microbatch = batch.host();
+  const auto new_model = [&] {
+    return std::make_unique<SmallModel>(
+        config, model::plan_training(config, on_device(), {}, {.B = 2, .T = kTokens}, {}), solo_groups());
+  };
+  const auto limited = new_model();
+  const auto free = new_model();
+  for (int64_t update = 1; update <= 3; ++update) {
+    const auto before = limited->values();
+    for (const runtime::UpdateVerdict expected :
+         {runtime::UpdateVerdict::outlier_loss, runtime::UpdateVerdict::outlier_grad_norm}) {
+      const bool is_loss = expected == runtime::UpdateVerdict::outlier_loss;
+      const runtime::UpdateLimits limits =
+          is_loss ? runtime::UpdateLimits{.loss = 0.01f} : runtime::UpdateLimits{.grad_norm = 0.01f};
+      const StepResult skipped = model::train_step(*limited->trainer, std::span(&microbatch, 1),
+                                                   {.learning_rate = 1e-2, .update = update, .limits = limits});
+      EXPECT_EQ(skipped.verdict, expected);
+      EXPECT_FALSE(skipped.updated());
+      EXPECT_GT(is_loss ? skipped.loss : skipped.grad_norm, 0.01);
+      EXPECT_EQ(limited->values(), before);
+    }
+    const UpdateOptions options{.learning_rate = 1e-2, .update = update};
+    UpdateOptions wide = options;
+    wide.limits = {.loss = 100, .grad_norm = 1e6f};
+    EXPECT_TRUE(model::train_step(*limited->trainer, std::span(&microbatch, 1), wide).updated());
+    EXPECT_TRUE(model::train_step(*free->trainer, std::span(&microbatch, 1), options).updated());
+    EXPECT_EQ(limited->values(), free->values());
+    EXPECT_NE(limited->values(), before);
+  }
 }
 
 TEST(TrainStep, ClippingBoundsTheUpdateAndReportsTheNormBefore) {

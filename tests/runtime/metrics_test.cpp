@@ -44,6 +44,7 @@ TEST(Metrics, StepsAddUp) {
 TEST(Metrics, LabelledEventsHaveSeriesOfTheirOwn) {
   TrainingMetrics metrics({.version = "0.1.0", .commit = "abc"});
   EXPECT_EQ(value_of(metrics.text(), "trireme_train_skipped_steps_total{reason=\"nonfinite\"}"), "0");
+  EXPECT_EQ(value_of(metrics.text(), "trireme_train_skipped_steps_total{reason=\"outlier\"}"), "0");
   metrics.record_skipped_step("nonfinite");
   metrics.record_validation(1.75);
   metrics.add_phase_seconds("forward", 0.25);

@@ -239,12 +239,16 @@ TEST(AdamW, ScaleOfZeroOnlyClearsTheGradient) {
   }
 }
 
-float scale_for(double clip_grad_norm, double loss, double count, double squares) {
+/// What the device makes of it; and the host says the same.
+float scale_for(double clip_grad_norm, double loss, double count, double squares, const UpdateLimits& limits = {}) {
   Tensor<double> totals({3});
   totals.values = {loss, count, squares};
+  Tensor<float> limit_values({2});
+  limit_values.values = {limits.loss, limits.grad_norm};
   Tensor<float> scale = poisoned({1});
   Stream stream(tests::device());
-  update_scale(stream, clip_grad_norm, std::as_const(totals).view(), scale.view());
+  update_scale(stream, clip_grad_norm, std::as_const(totals).view(), std::as_const(limit_values).view(), scale.view());
+  EXPECT_EQ(judge_update(std::vector{loss, count, squares}, limits) == UpdateVerdict::made, scale[0] != 0.0f);
   return scale[0];
 }
 
@@ -268,19 +272,42 @@ TEST(UpdateScale, IsZeroWhereLossOrGradientIsNotFinite) {
   }
 }
 
+// The mean loss is 3, the norm 1.5: the limits themselves are still good, and only what lies above is not.
+TEST(UpdateScale, IsZeroAboveTheLimits) {
+  const auto verdict = [](const UpdateLimits& limits, double loss = 12) {
+    const double totals[] = {loss, 4, 36};
+    EXPECT_EQ(scale_for(0, loss, 4, 36, limits) == 0.0f, judge_update(totals, limits) != UpdateVerdict::made);
+    return judge_update(totals, limits);
+  };
+  EXPECT_EQ(verdict({}), UpdateVerdict::made);
+  EXPECT_EQ(verdict({.loss = 3, .grad_norm = 1.5f}), UpdateVerdict::made);
+  EXPECT_EQ(verdict({.loss = 2.999f}), UpdateVerdict::outlier_loss);
+  EXPECT_EQ(verdict({.grad_norm = 1.499f}), UpdateVerdict::outlier_grad_norm);
+  EXPECT_EQ(verdict({.loss = 2.999f, .grad_norm = 1.499f}), UpdateVerdict::outlier_loss);
+  EXPECT_EQ(verdict({.loss = 3}, -1e9), UpdateVerdict::made);  // only upwards
+  EXPECT_EQ(verdict({.loss = 3}, NAN), UpdateVerdict::not_finite);
+  EXPECT_EQ(verdict({.loss = 3}, INFINITY), UpdateVerdict::not_finite);
+  EXPECT_EQ(name(UpdateVerdict::outlier_grad_norm), "outlier_grad_norm");
+}
+
 TEST(UpdateScale, DryCostsWhatCpuCosts) {
   Tensor<double> totals({3}, 1);
+  Tensor<float> limits({2}, 1);
   Tensor<float> scale({1});
   Stream cpu(tests::device());
   Stream dry(Device::dry);
-  update_scale(cpu, 1, std::as_const(totals).view(), scale.view());
-  update_scale(dry, 1, tests::dry_view({3}, DType::fp64), tests::dry_view({1}));
-  tests::expect_cost(cpu, dry, {.op = "update_scale", .flops = 0, .bytes = 28});
-  EXPECT_EQ(tests::error_message([&] { update_scale(dry, 1, tests::dry_view({3}), tests::dry_view({1})); }),
-            "update_scale: totals is (3) fp32, expected (3) fp64");
-  EXPECT_EQ(
-      tests::error_message([&] { update_scale(dry, 1, tests::dry_view({3}, DType::fp64), tests::dry_view({2})); }),
-      "update_scale: scale is (2) fp32, expected (1) fp32");
+  update_scale(cpu, 1, std::as_const(totals).view(), std::as_const(limits).view(), scale.view());
+  const auto dry_message = [&](DType totals_dtype, int64_t limits_count, int64_t scale_count) {
+    return tests::error_message([&] {
+      update_scale(dry, 1, tests::dry_view({3}, totals_dtype), tests::dry_view({limits_count}),
+                   tests::dry_view({scale_count}));
+    });
+  };
+  update_scale(dry, 1, tests::dry_view({3}, DType::fp64), tests::dry_view({2}), tests::dry_view({1}));
+  tests::expect_cost(cpu, dry, {.op = "update_scale", .flops = 0, .bytes = 36});
+  EXPECT_EQ(dry_message(DType::fp32, 2, 1), "update_scale: totals is (3) fp32, expected (3) fp64");
+  EXPECT_EQ(dry_message(DType::fp64, 1, 1), "update_scale: limits is (1) fp32, expected (2) fp32");
+  EXPECT_EQ(dry_message(DType::fp64, 2, 2), "update_scale: scale is (2) fp32, expected (1) fp32");
 }
 
 TEST(AdamW, NotFiniteGradientShows) {
