@@ -1,5 +1,6 @@
 #include "checkpoint/background_saver.h"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <utility>
@@ -20,6 +21,16 @@ struct GiveUpAtExit {
   ~GiveUpAtExit() { snapshot.give_up(); }
 };
 
+/// The largest of the numbers of seconds before the outcomes, which are left without them.
+double take_slowest(std::vector<std::string>& outcomes) {
+  double slowest = 0;
+  for (std::string& outcome : outcomes) {
+    slowest = std::max(slowest, std::stod(outcome));
+    outcome.erase(0, outcome.find(' ') + 1);
+  }
+  return slowest;
+}
+
 std::future<std::string> ready(std::string outcome) {
   std::promise<std::string> promise;
   promise.set_value(std::move(outcome));
@@ -39,10 +50,12 @@ BackgroundSaver::~BackgroundSaver() {
 
 void BackgroundSaver::begin(SaveRequest request) {
   since_begin_ = {};
+  busy_seconds_ = 0;
   steps_.begin(std::move(request));
   steps_.meet(
       runtime::all_gather_bytes(world_, outcome_of(steps_.part(snapshot_))));  // the preparation never ends a save
   snapshot_.reset();
+  busy_seconds_ = since_begin_.seconds();
   start_part();
   if (steps_.takes_bytes()) snapshot_.copy_in(stream_, steps_.request().slices);
 }
@@ -53,7 +66,10 @@ void BackgroundSaver::start_part() {
   try {
     part_ = std::async(std::launch::async, [this, part] {
       const GiveUpAtExit gives_up{snapshot_};
-      return outcome_of(part);
+      const runtime::Stopwatch watch;
+      std::string outcome = outcome_of(part);
+      part_seconds_ = watch.seconds();
+      return outcome;
     });
   } catch (const std::system_error& error) {
     snapshot_.give_up();
@@ -79,9 +95,13 @@ SaveEnd BackgroundSaver::finish() {
 
 std::optional<SaveEnd> BackgroundSaver::meet() {
   const std::string mine = part_.valid() ? part_.get() : outcome_of([] { return std::string(); });
-  std::optional<SaveEnd> end = steps_.meet(runtime::all_gather_bytes(world_, mine));
+  std::vector<std::string> outcomes =
+      runtime::all_gather_bytes(world_, std::to_string(std::exchange(part_seconds_, 0)) + " " + mine);
+  busy_seconds_ += take_slowest(outcomes);
+  std::optional<SaveEnd> end = steps_.meet(outcomes);
   if (end) {
     end->seconds = since_begin_.seconds();
+    end->busy_seconds = busy_seconds_;
   } else {
     start_part();
   }

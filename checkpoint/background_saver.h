@@ -51,6 +51,8 @@ class BackgroundSaver {
   Snapshot snapshot_;
   SaveSteps steps_;
   runtime::Stopwatch since_begin_;
+  double busy_seconds_ = 0;        ///< the slowest rank's, of each phase that is over
+  double part_seconds_ = 0;        ///< this rank's in this phase; written by the thread
   std::future<std::string> part_;  ///< not valid: this rank has nothing to do in this phase
 };
 

@@ -191,12 +191,15 @@ Loaded load_chosen(runtime::Files& files, runtime::Communicator& communicator, c
 }
 
 std::optional<Loaded> load_newest(runtime::Files& files, runtime::Communicator& communicator,
-                                  const std::string& checkpoints_directory, std::span<const TensorSlice> wanted) {
+                                  const std::string& checkpoints_directory, std::span<const TensorSlice> wanted,
+                                  int64_t last_step) {
   // The first rank's view of the directory is everyone's: another host may see a rename later.
   std::string mine;
   const std::optional<Failure> unlisted = try_together(communicator, [&] {
     if (communicator.rank() != 0) return;
-    for (int64_t step : committed_steps(files, checkpoints_directory)) mine += std::to_string(step) + " ";
+    for (int64_t step : committed_steps(files, checkpoints_directory)) {
+      if (step <= last_step) mine += std::to_string(step) + " ";
+    }
   });
   if (unlisted) rethrow(*unlisted, communicator, "");
   std::vector<int64_t> steps;
@@ -220,8 +223,10 @@ std::optional<Loaded> load_newest(runtime::Files& files, runtime::Communicator& 
           (i == 0 ? "; there is no older checkpoint" : "; falling back to step " + std::to_string(steps[i - 1])));
     }
   }
-  throw Error(ErrorKind::data, "no checkpoint in " + checkpoints_directory +
-                                   " can be loaded; move it away to begin anew; the newest: " + newest_problem);
+  const bool is_any = last_step == std::numeric_limits<int64_t>::max();
+  throw Error(ErrorKind::data, "no checkpoint " + (is_any ? "" : "up to step " + std::to_string(last_step) + " ") +
+                                   "in " + checkpoints_directory + " can be loaded" +
+                                   (is_any ? "; move it away to begin anew" : "") + "; the newest: " + newest_problem);
 }
 
 }  // namespace trireme::checkpoint

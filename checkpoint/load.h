@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,11 +40,13 @@ struct Loaded {
 Loaded load_chosen(runtime::Files& files, runtime::Communicator& communicator, const std::string& checkpoints_directory,
                    int64_t step, std::span<const TensorSlice> wanted);
 
-/// Collective; the same step on every rank. Tries the newest step first; when it is damaged or a file of it is missing
-/// for any rank, all step back to the one before, and the first rank logs why. Any other failure (a format that is not
-/// known here, a disk that does not answer, no memory) says nothing about the step: all ranks throw it, with its own
-/// kind, and no older step is tried. Nothing when there is no checkpoint; Error(data) when none is good.
+/// Collective; the same step on every rank. Tries the newest step first, of those up to `last_step`; when it is damaged
+/// or a file of it is missing for any rank, all step back to the one before, and the first rank logs why. Any other
+/// failure (a format that is not known here, a disk that does not answer, no memory) says nothing about the step: all
+/// ranks throw it, with its own kind, and no older step is tried. Nothing when there is no such checkpoint; Error(data)
+/// when none is good.
 std::optional<Loaded> load_newest(runtime::Files& files, runtime::Communicator& communicator,
-                                  const std::string& checkpoints_directory, std::span<const TensorSlice> wanted);
+                                  const std::string& checkpoints_directory, std::span<const TensorSlice> wanted,
+                                  int64_t last_step = std::numeric_limits<int64_t>::max());
 
 }  // namespace trireme::checkpoint

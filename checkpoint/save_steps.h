@@ -27,6 +27,7 @@ struct SaveEnd {
   std::optional<runtime::Error> failure;
   bool is_committed = false;  ///< also when it failed: committed, but may not survive a power loss
   double seconds = 0;         ///< from begin() to here, on this rank (BackgroundSaver)
+  double busy_seconds = 0;    ///< of these, what the slowest rank of each phase worked, without waiting for meetings
 };
 
 class SaveSteps {

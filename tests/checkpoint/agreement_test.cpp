@@ -21,7 +21,7 @@ TEST(Agreement, EveryKindComesThroughAndIsThrownAgain) {
   EXPECT_FALSE(of_one([] {}));
   EXPECT_FALSE(of_one({}));
   for (ErrorKind kind : {ErrorKind::usage, ErrorKind::data, ErrorKind::version, ErrorKind::io, ErrorKind::peer,
-                         ErrorKind::device, ErrorKind::internal}) {
+                         ErrorKind::mismatch, ErrorKind::device, ErrorKind::internal}) {
     const std::optional<Failure> failure = of_one([&] { throw Error(kind, "the reason"); });
     ASSERT_TRUE(failure);
     EXPECT_EQ(failure->kind, kind);

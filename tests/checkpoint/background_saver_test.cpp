@@ -95,6 +95,27 @@ TEST(BackgroundSaver, TrainingGoesOnWhileOneRankIsWriting) {
   EXPECT_TRUE(step_holds(directory.path(), 5, 7));
 }
 
+TEST(BackgroundSaver, SaysHowLongTheSlowestRankWasBusyAndNotHowLongItWaited) {
+  using std::chrono::milliseconds;
+  const tests::TemporaryDirectory directory;
+  runtime::run_local_ranks(2, [&](Communicator& world) {
+    RankState state(Cut::rows, world.rank(), 2);
+    state.fill(7);
+    GatedFiles files;
+    if (world.rank() == 0) files.open_gate();
+    runtime::Stream stream(runtime::Device::cpu);
+    BackgroundSaver saver(files, world, stream, total_bytes(state));
+    saver.begin(sample_request(directory.path(), 5, 7, state));
+    std::this_thread::sleep_for(milliseconds(100));
+    files.open_gate();
+    while (saver.vote() == 0) std::this_thread::sleep_for(milliseconds(1));
+    std::this_thread::sleep_for(milliseconds(200));  // a long step: nobody meets
+    const SaveEnd end = saver.finish();
+    EXPECT_GE(end.busy_seconds, 0.1) << "rank 1's, on both ranks";
+    EXPECT_LE(end.busy_seconds, end.seconds - 0.19);
+  });
+}
+
 TEST(BackgroundSaver, SavesOneStepAfterAnother) {
   const tests::TemporaryDirectory directory;
   runtime::run_local_ranks(2, [&](Communicator& world) {

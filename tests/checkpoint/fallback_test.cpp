@@ -67,6 +67,24 @@ ErrorKind thrown_kind(const std::string& directory, runtime::Files& files, const
   return kinds[0];
 }
 
+TEST(Fallback, GoesNoHigherThanTheLastStepThatIsWanted) {
+  const tests::TemporaryDirectory directory;
+  save_two(directory.path());
+  save_sample(directory.path(), 5, 3, Cut::rows, 2);
+  runtime::run_local_ranks(2, [&](runtime::Communicator& communicator) {
+    const auto loaded = [&](int64_t last_step) {
+      RankState state(Cut::columns, communicator.rank(), 2);
+      const std::optional<Loaded> newest =
+          load_newest(real_files(), communicator, directory.path(), state.slices, last_step);
+      return newest ? newest->step : 0;
+    };
+    EXPECT_EQ(loaded(5), 5);
+    EXPECT_EQ(loaded(4), 2);
+    EXPECT_EQ(loaded(2), 2);
+    EXPECT_EQ(loaded(0), 0) << "there is none";
+  });
+}
+
 TEST(Fallback, NotFromANewerVersionOrAnUnknownFeature) {
   const tests::TemporaryDirectory directory;
   save_two(directory.path());
