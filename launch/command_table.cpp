@@ -54,6 +54,7 @@ int without_world(const Options& options, Communicator&) {
 std::vector<Command> commands() {
   return {command<PrepareOptions>(Ranks::one, without_world<PrepareOptions, run_prepare>),
           command<TrainOptions>(Ranks::all_of_the_job, run_train),
+          command<SubmitOptions>(Ranks::one, without_world<SubmitOptions, run_submit>),
           command<EvaluateOptions>(Ranks::any, run_evaluate),
           command<GenerateOptions>(Ranks::one, without_world<GenerateOptions, run_generate>),
           command<BenchOptions>(Ranks::any, run_bench),
@@ -66,7 +67,9 @@ std::string program_help(const std::vector<Command>& all) {
       "trireme COMMAND [OPTIONS]\nTrains transformer models: text to tokens to a model that writes text.\n\n";
   for (const Command& one : all) text += "  " + one.name + std::string(14 - one.name.size(), ' ') + one.summary + "\n";
   text += "\n  trireme COMMAND --help    the options of a command\n  trireme --version\n";
-  text += "\nExit codes: 0 done, 1 failed (or: damaged, different), 2 wrong usage.\n";
+  text +=
+      "\nExit codes: 0 done, 1 failed (or: damaged, different), 2 wrong usage, 75 train was asked to stop, 76 a "
+      "rank hung: start it again.\n";
   return text;
 }
 

@@ -1,5 +1,5 @@
-// The bodies of the commands. Each returns the program's exit code (0 done, 1 failed or different) and throws Error for
-// what went wrong; options have been checked as far as no file is needed.
+// The bodies of the commands. Each returns the program's exit code (0 done, 1 failed or different, 75 stopped and to be
+// started again) and throws Error for what went wrong; options have been checked as far as no file is needed.
 #pragma once
 
 #include "launch/options.h"
@@ -8,6 +8,7 @@
 namespace trireme::launch {
 
 int run_train(const TrainOptions& options, runtime::Communicator& world);
+int run_submit(const SubmitOptions& options);
 int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world);
 int run_generate(const GenerateOptions& options);
 int run_prepare(const PrepareOptions& options);

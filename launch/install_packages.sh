@@ -8,7 +8,8 @@ packages="g++ cmake ninja-build git pkg-config libboost1.81-dev libboost-program
   libicu-dev libpcre2-dev zlib1g-dev libzstd-dev"
 for option in "$@"; do
   case $option in
-    --tests) packages+=" libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools icu-devtools" ;;
+    --tests) packages+=" libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools icu-devtools slurmd slurmctld
+      slurm-client munge iproute2" ;;
     --slow-tests) packages+=" clang-tidy-19 clang-19 libclang-rt-19-dev" ;;
     --quickstart) packages+=" bible-kjv" ;;
     *) echo "install_packages.sh: unknown option $option (there are --tests, --slow-tests and --quickstart)" >&2 && exit 2 ;;
@@ -46,3 +47,14 @@ as_root+=(DEBIAN_FRONTEND=noninteractive)
 "${as_root[@]}" apt-get update -qq || fail "apt-get update failed; are there network and package sources?"
 "${as_root[@]}" apt-get install -y -qq --no-install-recommends --no-remove "${missing[@]}" ||
   fail "apt-get could not install ${missing[*]}"
+
+# The tests start a Slurm of their own, with its own keys and ports: what apt has just brought need not run, now or later.
+for service in munge slurmctld slurmd; do
+  [[ " ${missing[*]} " == *" $service "* ]] || continue
+  if [ -d /run/systemd/system ]; then
+    "${as_root[@]}" systemctl disable --now --quiet $service
+  else # and perhaps no services at all, as in a container
+    "${as_root[@]}" service $service stop
+    "${as_root[@]}" update-rc.d $service disable
+  fi
+done >/dev/null 2>&1 || true

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "launch/number_text.h"
+#include "launch/time_limit.h"
 #include "runtime/error.h"
 
 namespace trireme::launch {
@@ -206,6 +207,20 @@ Option flag_option(const std::string& name, bool& field, const std::string& help
                 field = words.empty() || words[0] == "true";
               },
           .value = [&field] { return OptionValue(field); }};
+}
+
+Option duration_option(const std::string& name, std::optional<double>& field, const std::string& help) {
+  return {.name = name,
+          .placeholder = "DURATION",
+          .help = help,
+          .assign =
+              [&field](const auto& words) {
+                const std::optional<double> seconds = parse_duration(words[0]);
+                if (!seconds) refuse(words[0], "is not a time such as 90s, 30m, 12h, 2d or 1-12:00:00, 3650d at most");
+                if (*seconds == 0) refuse(words[0], "is no time at all");
+                field = seconds;
+              },
+          .value = [&field] { return field ? OptionValue(*field) : OptionValue(); }};
 }
 
 Option resume_option(const std::string& name, Resume& field, const std::string& help) {

@@ -64,6 +64,8 @@ Option path_list_option(const std::string& name, std::vector<std::string>& field
 Option real_list_option(const std::string& name, std::vector<double>& field, RealRange range, const std::string& help);
 /// True when given; true or false in a file.
 Option flag_option(const std::string& name, bool& field, const std::string& help);
+/// A time above 0 (time_limit.h) in seconds.
+Option duration_option(const std::string& name, std::optional<double>& field, const std::string& help);
 /// auto, never or a step.
 Option resume_option(const std::string& name, Resume& field, const std::string& help);
 /// Text, not empty, in which \n, \t, \r and \\ stand for a line end, a tab, a carriage return and a backslash.

@@ -1,10 +1,14 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstring>
+#include <optional>
+#include <utility>
 
 #include "data/splitter.h"
 #include "launch/number_text.h"
 #include "launch/option_tables.h"
+#include "launch/slurm/job_time.h"
 #include "launch/suggestion.h"
 #include "runtime/error.h"
 
@@ -88,11 +92,52 @@ void check(TrainOptions& o) {
   require(o.virtual_stages == 1 || o.pipeline_schedule != "zb-h1",
           given("virtual-stages", o.virtual_stages) +
               " does not go with --pipeline-schedule zb-h1, which has one chunk a stage: use 1f1b, or leave it out");
+  require(
+      o.rollback_after == 0 || o.checkpoint_every > 0,
+      given("rollback-after", o.rollback_after) +
+          " needs checkpoints to go back to, and --checkpoint-every 0 makes none on the way: give a number of steps");
+  constexpr double kLeastWatchdog = 3;  // seconds: beats and a busy machine need some
+  require(o.watchdog_timeout == 0 || o.watchdog_timeout >= kLeastWatchdog,
+          "--watchdog-timeout " + number_text(o.watchdog_timeout) +
+              " would take a busy rank for a hanging one: use 3 seconds or more, or 0 for no watchdog");
   require(o.schedule != "constant" || !o.min_learning_rate,
           "--min-learning-rate contradicts --schedule constant, which keeps the peak: leave one of them out");
   if (!o.min_learning_rate) o.min_learning_rate = o.learning_rate / 10;
   require(*o.min_learning_rate <= o.learning_rate, "--min-learning-rate " + number_text(*o.min_learning_rate) +
                                                        " is above --learning-rate " + number_text(o.learning_rate));
+}
+
+void check(SubmitOptions& o) {
+  TrainOptions train = o.train;  // a copy: values that depend on others are for each task to fill in
+  check(train);
+  require(o.train.resume.mode == Resume::Mode::automatic,
+          "--resume is not for submit: a job goes on from the newest checkpoint whenever it is started again; leave it "
+          "out, or give `trireme train` --resume in a script of yours");
+  const auto is_plain = [](const std::string& text) {  // a space or a quote would mean something in the script's header
+    return std::ranges::all_of(
+        text, [](unsigned char c) { return std::isalnum(c) != 0 || (c != 0 && std::strchr("._-:+,", c)); });
+  };
+  for (const auto& [name, value] : {std::pair{"partition", &o.partition},  // several: short,long
+                                    {"account", &o.account},
+                                    {"job-name", &o.job_name},
+                                    {"after", &o.after}}) {
+    require(is_plain(*value),
+            "--" + std::string(name) + ": '" + *value + "' has other than letters, digits and ._-:+,");
+  }
+  const std::optional<double> limit_seconds = slurm_seconds(o.time);
+  require(limit_seconds.has_value(),
+          "--time " + o.time + " is no limit as Slurm writes it: use MINUTES, HH:MM:SS or D-HH:MM:SS");
+  require(*limit_seconds >= 120, "--time " + o.time + ": Slurm warns up to a minute early: use two minutes or more");
+  constexpr int64_t kMostRanks = 1 << 20;
+  require(o.ranks_per_node <= kMostRanks / o.nodes, given("nodes", o.nodes) + " x " +
+                                                        given("ranks-per-node", o.ranks_per_node) + " are more than " +
+                                                        std::to_string(kMostRanks) + " ranks");
+  const bool on_gpu = o.train.device == "cuda";
+  require(on_gpu || o.gpus_per_node == 0, given("gpus-per-node", o.gpus_per_node) + " needs --device cuda");
+  require(!on_gpu || o.gpus_per_node > 0, "--device cuda needs --gpus-per-node N");
+  require(!on_gpu || o.nodes * o.ranks_per_node == 1,
+          "--device cuda computes on one GPU so far, and " + std::to_string(o.nodes * o.ranks_per_node) +
+              " ranks are asked for: use --nodes 1 --ranks-per-node 1, or --device cpu");
 }
 
 void check(EvaluateOptions&) {}

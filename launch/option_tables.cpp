@@ -95,6 +95,11 @@ void add_optimizer(std::vector<Option>& table, TrainOptions& o) {
   table.push_back(
       real_option("adam-epsilon", o.adam_epsilon, {.least = 0, .least_excluded = true}, "AdamW's smallest divisor"));
   table.push_back(real_option("clip-grad-norm", o.clip_grad_norm, {}, "Largest gradient norm, 0: no clipping"));
+  table.push_back(real_option("skip-outliers", o.skip_outliers, {},
+                              "No update above the mean loss or gradient norm by so many standard deviations, 0: off"));
+  table.push_back(whole_option("rollback-after", o.rollback_after, {},
+                               "Skipped steps in a row after which a run goes back to a checkpoint, past the data that "
+                               "it failed on; 0: never"));
   table.push_back(real_option("dropout", o.dropout, kBelowOne, "Dropout of embeddings and residual branches"));
   table.push_back(whole_option("seed", o.seed, {}, "Of initial weights, sample order and dropout"));
 }
@@ -118,12 +123,44 @@ void add_bookkeeping(std::vector<Option>& table, TrainOptions& o) {
       real_option("snapshot-memory", o.snapshot_memory, {.least = 0},
                   "GB a rank takes to copy a step that is being saved; training waits for what does not fit"),
       "as much as it needs, or as there is"));
+  table.push_back(with_default_note(
+      duration_option(
+          "time-limit", o.time_limit,
+          "Save and end (exit 75) before so much time has passed: seconds, 90s, 30m, 12h, 2d, [D-]HH:MM:SS"),
+      "that of the Slurm job, where there is one; the earlier one counts"));
   table.push_back(whole_option("validate-every", o.validate_every, {}, "Steps between validations, 0: only the last"));
   table.push_back(whole_option("log-every", o.log_every, kPositive, "Steps between lines of the log"));
   table.push_back(with_default_note(
       path_option("calibration", o.calibration, "FILE", "Peaks by trireme bench --calibrate, for mfu and --profile"),
       "no mfu"));
   table.push_back(flag_option("profile", o.profile, "Print at the end where the time of a step went"));
+  table.push_back(real_option("watchdog-timeout", o.watchdog_timeout, {},
+                              "Seconds without progress, ten times as many where files are read and written, after "
+                              "which a rank that others wait for ends the job, 0: never"));
+}
+
+void add_job(std::vector<Option>& table, SubmitOptions& o) {
+  table.push_back(whole_option("nodes", o.nodes, kRanks, "Machines of the job"));
+  table.push_back(whole_option("ranks-per-node", o.ranks_per_node, kRanks, "Ranks on each of them"));
+  table.push_back(path_option("time", o.time, "LIMIT", "Longest time of a start, as Slurm writes it: D-HH:MM:SS"));
+  table.push_back(with_default_note(
+      real_option("memory", o.memory, {.least = 0, .least_excluded = true}, "GB of memory to ask for on each machine"),
+      "what the ranks plan, and some more"));
+  table.push_back(with_default_note(whole_option("gpus-per-node", o.gpus_per_node, {.least = 1, .most = 64},
+                                                 "GPUs of each machine, for --device cuda"),
+                                    "none"));
+  table.push_back(choice_option("launcher", o.launcher, {"srun", "mpirun"}, "What starts the ranks inside of the job"));
+  table.push_back(with_default_note(path_option("partition", o.partition, "NAME", "Slurm's partition"), "Slurm's own"));
+  table.push_back(with_default_note(path_option("account", o.account, "NAME", "Slurm's account"), "Slurm's own"));
+  table.push_back(path_option("job-name", o.job_name, "NAME", "Name of the job, and of the file of its output"));
+  table.push_back(with_default_note(
+      path_option("after", o.after, "JOB", "Begin when this job has ended well; cancelled if it has not"), "at once"));
+  table.push_back(with_default_note(
+      path_option("sweep", o.sweep, "FILE", "Lines of further options of train, each a task that trains RUN/task-I"),
+      "one run"));
+  table.push_back(whole_option("most-idle-starts", o.most_idle_starts, kPositive,
+                               "Starts in a row without a new checkpoint after which it is not requeued any more"));
+  table.push_back(flag_option("print", o.print, "Print the job script, and do not submit it"));
 }
 
 void add_tokenizer(std::vector<Option>& table, PrepareOptions& o) {
@@ -194,6 +231,22 @@ OptionTable option_table(TrainOptions& o) {
   add_layout(table.options, o);
   add_optimizer(table.options, o);
   add_bookkeeping(table.options, o);
+  return table;
+}
+
+OptionTable option_table(SubmitOptions& o) {
+  OptionTable table{
+      .command = "submit",
+      .summary = "Trains under Slurm: fills in a job script from the options of train, prints it, submits it.",
+      .options = {},
+      .positionals = {}};
+  add_job(table.options, o);
+  for (Option& option : option_table(o.train).options) {
+    if (option.name == "threads") {
+      option = required(whole_option("threads", o.train.threads, kThreads, "Cores of a rank, and its OpenMP threads"));
+    }
+    table.options.push_back(std::move(option));
+  }
   return table;
 }
 

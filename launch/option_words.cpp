@@ -89,6 +89,10 @@ po::parsed_options cut(const po::options_description& known, const std::vector<s
 
 }  // namespace
 
+std::vector<std::string> words_of_line(const std::string& line) {
+  return po::split_unix(line);
+}
+
 std::vector<GivenOption> cut_command_line(const std::string& command, const std::vector<Option>& options,
                                           const std::vector<std::string>& words) {
   po::options_description known = description(options);

@@ -16,6 +16,9 @@ struct GivenOption {
   std::string where;                ///< for messages: "--steps" or "run.ini:3: steps"
 };
 
+/// The words of a line: quotes and backslashes as in a shell, and nothing else of it.
+std::vector<std::string> words_of_line(const std::string& line);
+
 /// In the order of the words; "help" among them when asked for. Throws Error(usage) for what is not an option of
 /// `command`, and for values that are missing.
 std::vector<GivenOption> cut_command_line(const std::string& command, const std::vector<Option>& options,

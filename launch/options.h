@@ -65,6 +65,8 @@ struct TrainOptions {
   double adam_beta2 = 0.95;
   double adam_epsilon = 1e-8;
   double clip_grad_norm = 1.0;  ///< 0: off
+  double skip_outliers = 0;     ///< standard deviations; 0: off
+  int64_t rollback_after = 0;   ///< skipped steps in a row; 0: never
   double dropout = 0.0;
   int64_t seed = 1;
   Resume resume;
@@ -74,10 +76,29 @@ struct TrainOptions {
   int64_t keep_last = 3;                          ///< 0: all
   std::optional<double> snapshot_memory;          ///< GB a rank; empty: as much as a step needs, or there is
   int64_t keep_every = 0;                         ///< steps; 0: none for that reason
+  std::optional<double> time_limit;               ///< seconds since the program's start
   int64_t validate_every = 250;                   ///< 0: only at the end
   int64_t log_every = 10;
   std::string calibration;  ///< empty: no peak is known
   bool profile = false;
+  double watchdog_timeout = 60;  ///< seconds; 0: nobody is watched
+};
+
+struct SubmitOptions {
+  TrainOptions train;  ///< of every task
+  int64_t nodes = 1;
+  int64_t ranks_per_node = 1;
+  std::string time = "24:00:00";  ///< as Slurm writes limits
+  std::optional<double> memory;   ///< GB of a node; empty: by the plan
+  int64_t gpus_per_node = 0;
+  std::string launcher = "srun";  ///< srun or mpirun
+  std::string partition;          ///< empty: Slurm's default, as with account
+  std::string account;
+  std::string job_name = "trireme";
+  std::string after;  ///< a job's number; empty: as soon as there is room
+  std::string sweep;  ///< a file; empty: one task
+  int64_t most_idle_starts = 3;
+  bool print = false;
 };
 
 struct EvaluateOptions {

@@ -36,6 +36,20 @@ std::string left(int64_t step, int64_t steps, double seconds_left) {
   return step < steps ? "  " + duration_text(seconds_left) + " left" : "";
 }
 
+std::string skipped_text(const StepRecord& record) {
+  switch (record.verdict) {
+    case runtime::UpdateVerdict::made:
+      return "";
+    case runtime::UpdateVerdict::not_finite:
+      return "  skipped: not finite";
+    case runtime::UpdateVerdict::outlier_loss:
+      return "  skipped: outlier loss";
+    case runtime::UpdateVerdict::outlier_grad_norm:
+      return "  skipped: outlier norm";
+  }
+  return "";
+}
+
 int terminal_columns() {
   winsize size{};
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
@@ -47,7 +61,7 @@ std::string plain_text(const StepRecord& record, int64_t steps, double seconds_l
   std::string text = "step " + place(record.step, steps) + "  loss " + rounded("%.4f", record.loss) + "  lr " +
                      rounded("%.3g", record.learning_rate) + "  norm " + rounded("%.3g", record.grad_norm) + "  " +
                      speed(record.tokens_per_second) + left(record.step, steps, seconds_left);
-  if (record.skipped) text += "  skipped: not finite";
+  text += skipped_text(record);
   return text;
 }
 
@@ -59,7 +73,7 @@ std::string live_text(const StepRecord& record, int64_t steps, double seconds_le
                      std::string(static_cast<size_t>(kBarCells - filled), '.') + "] " + rounded("%3.0f", 100 * part) +
                      "% " + place(record.step, steps) + "  loss " + rounded("%.4f", record.loss) + "  " +
                      speed(record.tokens_per_second) + left(record.step, steps, seconds_left);
-  if (record.skipped) text += "  skipped: not finite";
+  text += skipped_text(record);
   // One column stays free: a full line would wrap and could not be wiped.
   return text.substr(0, static_cast<size_t>(std::max(1, columns - 1)));
 }

@@ -8,7 +8,7 @@
 #include <charconv>
 #include <utility>
 
-#include "checkpoint/attempt.h"
+#include "launch/fenced_file.h"
 #include "launch/json_text.h"
 #include "runtime/error.h"
 #include "runtime/json.h"
@@ -19,8 +19,6 @@ namespace {
 namespace json = boost::json;
 using runtime::Error;
 using runtime::ErrorKind;
-
-constexpr std::string_view kUnfinished = ".tmp-";
 
 /// The step of a log line; nothing for a line that is not whole.
 std::optional<int64_t> step_of(std::string_view line) {
@@ -53,36 +51,6 @@ std::string_view last_line_of(std::string_view text) {
   return end_before == std::string_view::npos ? text : text.substr(end_before + 1);
 }
 
-/// Puts `text` at RUN/FILE by a rename, in the name of an attempt as a step is committed: PATH.tmp-7 is there, then one
-/// looks for newer claims, then it is renamed. A newer attempt claims, then sweeps PATH.tmp-7, then reads.
-void replace_file(runtime::Files& files, const std::string& path, std::string_view text, int64_t attempt) {
-  if (attempt == 0) return runtime::write_text_atomically(files, path, text);
-  const std::string run = path.substr(0, path.rfind('/'));
-  const std::string own = checkpoint::path_of_attempt(path, attempt);
-  runtime::write_text_atomically(files, own, text);
-  try {
-    checkpoint::check_attempt(files, run + "/checkpoints", attempt);
-    files.rename(own, path);
-  } catch (const Error&) {
-    files.remove_all(own);
-    checkpoint::check_attempt(files, run + "/checkpoints", attempt);  // whose sweep took it away
-    throw;
-  }
-  files.sync_directory(run);
-}
-
-/// Of "config.json.tmp-7", and of "config.json.tmp-7.tmp", which was to become it.
-std::optional<int64_t> attempt_writing(std::string_view name) {
-  if (!name.starts_with("config.json") && !name.starts_with("log")) return std::nullopt;
-  const size_t mark = name.rfind(kUnfinished);
-  if (mark == std::string_view::npos) return std::nullopt;
-  const std::string_view digits = name.substr(mark + kUnfinished.size());
-  int64_t attempt = 0;
-  const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), attempt);
-  const std::string_view rest = digits.substr(static_cast<size_t>(end - digits.data()));
-  return code == std::errc() && (rest.empty() || rest == ".tmp") ? std::optional(attempt) : std::nullopt;
-}
-
 struct JsonOfOption {
   json::value operator()(std::monostate) const { return nullptr; }
   json::value operator()(bool flag) const { return flag; }
@@ -112,7 +80,7 @@ json::object step_json(const StepRecord& record) {
   object["mfu"] = record.mfu ? json::value(*record.mfu) : json::value(nullptr);
   for (const auto& [phase, seconds] : record.phase_seconds) object[phase + "_seconds"] = seconds;
   if (record.validation_loss) object["validation_loss"] = *record.validation_loss;
-  if (record.skipped) object["skipped"] = true;
+  if (record.skipped()) object["skipped"] = runtime::name(record.verdict);
   return object;
 }
 

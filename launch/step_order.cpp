@@ -40,7 +40,17 @@ std::vector<BatchChange> batch_changes(const json::object& config) {
   return changes;
 }
 
-/// The samples of steps 1 to `steps`, and the batch size of the step after them.
+/// Of the data's order, before the samples of step `step`: rollbacks went past them (config.json's changes).
+int64_t samples_left_out(const json::object& config, int64_t step) {
+  int64_t samples = 0;
+  for (const json::value& entry : config.at("changes").as_array()) {
+    const json::value* left_out = entry.as_object().if_contains("samples_left_out");
+    if (left_out != nullptr && entry.at("step").as_int64() < step) samples += left_out->as_int64();
+  }
+  return samples;
+}
+
+/// The samples that steps 1 to `steps` trained on, and the batch size of the step after them.
 struct Position {
   int64_t samples = 0;
   int64_t batch = 0;
@@ -95,7 +105,7 @@ StepOrder read_run(runtime::Files& files, const std::string& run, int64_t step) 
   const int64_t last_batch = options.at("global-batch-size").as_int64();
   check_log(files, run, changes, last_batch, order.sequence_length);
   const Position position = position_after(step - 1, changes, last_batch);
-  order.first_sample = position.samples;
+  order.first_sample = position.samples + samples_left_out(*config, step);
   order.samples = position.batch;
   return order;
 }

@@ -1,5 +1,6 @@
 // What decides which documents a step trains on: data sets, order, and the range of samples. Of a run it comes from
-// RUN/config.json, whose list of changes knows every batch size that the run has had; RUN/log.jsonl must agree.
+// RUN/config.json, whose list of changes knows every batch size that the run has had, and what rollbacks left out;
+// RUN/log.jsonl must agree.
 #pragma once
 
 #include <boost/json/value.hpp>

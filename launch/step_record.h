@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 
+#include "runtime/ops/adamw.h"
+
 namespace trireme::launch {
 
 struct StepRecord {
@@ -19,7 +21,9 @@ struct StepRecord {
   std::optional<double> mfu;
   std::map<std::string, double> phase_seconds;  ///< data, forward, backward, comm, optimizer, checkpoint, eval
   std::optional<double> validation_loss;        ///< on the steps that validate
-  bool skipped = false;                         ///< not finite: no update was made
+  runtime::UpdateVerdict verdict = runtime::UpdateVerdict::made;
+
+  bool skipped() const { return verdict != runtime::UpdateVerdict::made; }
 };
 
 }  // namespace trireme::launch

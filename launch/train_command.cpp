@@ -18,6 +18,8 @@
 #include "launch/run_claim.h"
 #include "launch/run_probe.h"
 #include "launch/run_tokenizer.h"
+#include "launch/run_watch.h"
+#include "launch/stop_request.h"
 #include "launch/training_run.h"
 #include "model/stages.h"
 #include "runtime/cuda_queue.h"
@@ -131,10 +133,8 @@ std::optional<InitialWeights> initial_weights_of_new_run(runtime::Files& files, 
   return std::nullopt;
 }
 
-}  // namespace
-
-int run_train(const TrainOptions& options, runtime::Communicator& world) {
-  runtime::use_threads(options.threads);
+/// All of it, from options to the last checkpoint; collective. Returns the exit code.
+int train(const TrainOptions& options, runtime::Communicator& world, RunWatch& watch) {
   runtime::Files& files = runtime::real_files();
   const model::ModelConfig config = model_to_train(files, options.model);
   const std::vector<data::TokenDataset> training = open_training(files, options.data);
@@ -167,8 +167,27 @@ int run_train(const TrainOptions& options, runtime::Communicator& world) {
   if (world.rank() == 0) say_what_is_trained(settings, plans);
   if (world.rank() == 0 && settings.calibration) say_what_mfu_is(settings, world.size());
   TrainingRun run(settings, plan, world, {.training = training, .validation = validation});
-  run.run(claim_run(files, world, options.run));  // all that can refuse to start is done
-  return 0;
+  const int64_t attempt = claim_run(files, world, options.run);  // all that can refuse to start is done
+  watch.set_attempt(attempt);
+  return run.run(attempt);
+}
+
+}  // namespace
+
+int run_train(const TrainOptions& options, runtime::Communicator& world) {
+  const StopSignals signals;
+  runtime::use_threads(options.threads);
+  RunWatch watch(runtime::real_files(), world, options);
+  int code = 0;
+  try {
+    code = train(options, world, watch);
+  } catch (const runtime::Error& error) {
+    watch.look_at(error);
+    throw;
+  }
+  watch.end();
+  StopSignals::finish();
+  return code;
 }
 
 }  // namespace trireme::launch

@@ -9,8 +9,10 @@
 #include "launch/microbatch.h"
 #include "launch/number_text.h"
 #include "launch/run_claim.h"
+#include "launch/step_votes.h"
 #include "launch/version.h"
 #include "runtime/error.h"
+#include "runtime/flight_recorder.h"
 #include "runtime/log.h"
 #include "runtime/stopwatch.h"
 
@@ -20,9 +22,6 @@ using runtime::Error;
 using runtime::ErrorKind;
 
 namespace {
-
-/// So many steps in a row without an update are no accident.
-constexpr int64_t kDiverged = 10;
 
 /// Of seconds that a step waited for the save before.
 constexpr double kLongWait = 1;
@@ -41,11 +40,6 @@ class ProfileScope {
   runtime::Stream& stream_;
 };
 
-/// Bytes of a checkpoint's tensors, all ranks together: each parameter and both its moments in fp32.
-int64_t saved_bytes(const model::ModelConfig& config) {
-  return 12 * model::parameter_count(config);
-}
-
 std::vector<checkpoint::TensorSlice> at_indices(const std::vector<checkpoint::TensorSlice>& all,
                                                 const std::vector<size_t>& indices) {
   std::vector<checkpoint::TensorSlice> some;
@@ -54,10 +48,7 @@ std::vector<checkpoint::TensorSlice> at_indices(const std::vector<checkpoint::Te
 }
 
 /// Of host memory, for a step that is being saved while training goes on. Collective.
-int64_t agree_on_snapshot_bytes(const TrainingSettings& settings, runtime::Communicator& world,
-                                const std::vector<checkpoint::TensorSlice>& written) {
-  int64_t all_bytes = 0;
-  for (const checkpoint::TensorSlice& slice : written) all_bytes += slice.data.bytes();
+int64_t agree_on_snapshot_bytes(const TrainingSettings& settings, runtime::Communicator& world, int64_t all_bytes) {
   // Nothing goes on beside the only save, that of the last step.
   const bool is_behind = settings.options.checkpoint_every > 0;
   const int64_t wanted_bytes = is_behind ? all_bytes : std::min(all_bytes, checkpoint::Snapshot::kSmallestBytes);
@@ -99,42 +90,75 @@ TrainingRun::TrainingRun(const TrainingSettings& settings, const runtime::Memory
                                                                .document_mask = settings.options.document_mask});
 }
 
-void TrainingRun::run(int64_t attempt) {
+int TrainingRun::run(int64_t attempt) {
+  const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::training);
   attempt_ = attempt;
-  if (!start_or_resume()) return;
-  saver_.emplace(files_, world_, stream_, agree_on_snapshot_bytes(settings_, world_, written_));
-  data::TrainingLoader loader(training_, {.sequence_length = settings_.sequence_length,
-                                          .global_batch_size = settings_.options.global_batch_size,
-                                          .microbatch_size = settings_.layout.microbatch_size,
-                                          .rank = groups_.at.dp,  // the ranks of a pipeline and of tp read the same
-                                          .ranks = groups_.mesh.dp,
-                                          .order = settings_.order(),
-                                          .first_sample = progress_.samples,
-                                          .document_mask = settings_.options.document_mask});
-  while (progress_.step < settings_.last_step) {
-    StepRecord record = step(loader);
-    const bool validates = validation_ && (due(settings_.options.validate_every) || is_last());
-    if (due(settings_.options.checkpoint_every) || is_last()) save(record);
-    if (validates) validate(record);  // it may take long, and fail: what was trained is saved
-    if (!is_leader()) continue;
-    const bool logged = validates || due(settings_.options.log_every) || progress_.step == 1 || is_last();
-    if (record.validation_loss) display_->validation(record.step, *record.validation_loss);
-    display_->step(record, logged);
-    if (logged) log(record);
-  }
-  if (settings_.options.profile && is_leader()) {
+  find_budget();
+  const bool has_steps = start_or_resume();
+  if (has_steps) train();
+  if (has_steps && settings_.options.profile && is_leader()) {
     display_.reset();  // ends the live line
     print_profile();
   }
-  if (skipped_in_a_row_ >= kDiverged) {
-    throw Error(ErrorKind::data, "the last " + counted(skipped_in_a_row_, "step") +
-                                     " made no update, since loss or gradient was not finite: the training has "
-                                     "diverged; go back with --resume STEP and a lower --learning-rate");
-  }
+  // A stop that was agreed in the last step finds it saved, and is one only if something is left.
+  const bool is_done = is_last() && !validates() && !is_stuck();
+  if (is_stopping_ && !is_done) return end_early();
+  check_end();
   if (lost_lines_ > 0) {
     throw Error(ErrorKind::io, "the run is saved, but " + directory_->path() + "/log.jsonl misses " +
                                    counted(lost_lines_, "line") + " that could not be written");
   }
+  return 0;
+}
+
+/// To the last step, or to a stop. Steps from which it rolls back are neither saved nor validated, but for a stop: the
+/// next start then begins with the rollback.
+void TrainingRun::train() {
+  begin_steps();
+  while (has_more() && !is_stopping_) {
+    if (is_stuck()) {
+      roll_back();
+      continue;
+    }
+    StepRecord record = step();
+    const bool is_due = is_last() || (due(settings_.options.checkpoint_every) && !is_stopping_);
+    if (is_due && !is_stuck()) save(record);
+    if (validates() && !is_stopping_) validate(record);  // it may take long, and fail: what was trained is saved
+    if (is_leader()) note(record);
+  }
+}
+
+int64_t TrainingRun::saved_bytes() const {
+  return 12 * model::parameter_count(settings_.config);
+}
+
+int64_t TrainingRun::written_bytes() const {
+  int64_t bytes = 0;
+  for (const checkpoint::TensorSlice& slice : written_) bytes += slice.data.bytes();
+  return bytes;
+}
+
+/// What people and the log are told of a finished step. Of the leader.
+void TrainingRun::note(const StepRecord& record) {
+  const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::saving);  // it writes
+  const bool logged = validates() || due(settings_.options.log_every) || progress_.step == 1 || is_last() || is_stuck();
+  if (record.validation_loss) display_->validation(record.step, *record.validation_loss);
+  display_->step(record, logged);
+  if (logged) log(record);
+}
+
+/// What steps from progress_ on need. Collective.
+void TrainingRun::begin_steps() {
+  const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::loading);
+  saver_.emplace(files_, world_, stream_, agree_on_snapshot_bytes(settings_, world_, written_bytes()));
+  loader_.emplace(training_, data::LoaderOptions{.sequence_length = settings_.sequence_length,
+                                                 .global_batch_size = settings_.options.global_batch_size,
+                                                 .microbatch_size = settings_.layout.microbatch_size,
+                                                 .rank = groups_.at.dp,  // those of a pipeline and of tp read the same
+                                                 .ranks = groups_.mesh.dp,
+                                                 .order = settings_.order(),
+                                                 .first_sample = progress_.samples,
+                                                 .document_mask = settings_.options.document_mask});
 }
 
 /// A log that cannot be written (a full disk) is no reason to lose the training behind it.
@@ -155,30 +179,42 @@ void TrainingRun::log(const StepRecord& record) {
   }
 }
 
-StepRecord TrainingRun::step(data::TrainingLoader& loader) {
+/// In a phase of its own: a disk may take its time.
+const std::vector<data::Microbatch>& TrainingRun::next_batches() {
+  const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::loading);
+  return loader_->next();
+}
+
+bool TrainingRun::next_validation(data::Microbatch& batch) {
+  const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::loading);
+  return validation_->next(batch);
+}
+
+StepRecord TrainingRun::step() {
   // The first step makes plans and touches memory: it counts only where there is no other.
   if (profile_.steps == 1 && !profile_.first_step_left_out) profile_ = {.first_step_left_out = true};
   const ProfileScope profiled(stream_, settings_.options.profile ? &profile_.ops : nullptr);
   const runtime::Stopwatch watch;
-  const std::vector<data::Microbatch>& batches = loader.next();
+  if (budget_) budget_->begin_step(steady_seconds());
+  const std::vector<data::Microbatch>& batches = next_batches();
   const double data_seconds = watch.seconds();
   std::vector<model::HostMicrobatch> microbatches;
   for (const data::Microbatch& batch : batches)
     microbatches.push_back(host_microbatch(batch, settings_.sequence_length));
 
-  const model::UpdateOptions update = settings_.update(progress_.step, progress_.updates + 1);
-  const model::StepResult result = model::train_step(*trainer_, microbatches, update, saver_->vote());
+  model::UpdateOptions update = settings_.update(progress_.step, progress_.updates + 1);
+  update.limits = progress_.history.limits(settings_.options.skip_outliers);
+  const model::StepResult result = model::train_step(*trainer_, microbatches, update, [this] { return votes(); });
   progress_.step += 1;
   progress_.samples += settings_.options.global_batch_size;
-  (result.updated ? progress_.updates : progress_.skipped_steps) += 1;
 
   StepRecord record{.step = progress_.step,
-                    .tokens = progress_.samples * settings_.sequence_length,
+                    .tokens = progress_.samples_trained_on() * settings_.sequence_length,
                     .loss = result.loss,
                     .grad_norm = result.grad_norm,
                     .learning_rate = update.learning_rate,
                     .step_seconds = watch.seconds(),
-                    .skipped = !result.updated};
+                    .verdict = result.verdict};
   record.tokens_per_second = static_cast<double>(settings_.tokens_per_step()) / record.step_seconds;
   record.phase_seconds = {{"data", data_seconds},
                           {"forward", result.times.forward_seconds},
@@ -191,8 +227,13 @@ StepRecord TrainingRun::step(data::TrainingLoader& loader) {
                                           settings_.calibration->fma_flops_per_second, world_.size());
   }
   add_to_profile(record);
-  report(record, result);
-  if (const std::optional<checkpoint::SaveEnd> end = saver_->advance(result.votes)) end_save(*end);
+  count(record);
+  say_skipped(record, update.limits);
+  report(record, result.target_tokens);
+  if (budget_) budget_->end_step(steady_seconds());
+  const StepVotes votes = StepVotes::unpacked(result.votes);
+  is_stopping_ = votes.stop > 0;
+  if (const std::optional<checkpoint::SaveEnd> end = saver_->advance(votes.save_ready)) end_save(*end);
   return record;
 }
 
@@ -212,14 +253,7 @@ void TrainingRun::print_profile() const {
   std::fputs(table.c_str(), stderr);
 }
 
-void TrainingRun::report(const StepRecord& record, const model::StepResult& result) {
-  skipped_in_a_row_ = record.skipped ? skipped_in_a_row_ + 1 : 0;
-  const bool is_worth_a_line = skipped_in_a_row_ <= 3 || skipped_in_a_row_ % 100 == 0;
-  if (record.skipped && is_leader() && is_worth_a_line) {
-    runtime::log_warning("step " + std::to_string(record.step) +
-                         ": loss or gradient is not finite; no update was made (" +
-                         std::to_string(progress_.skipped_steps) + " so far)");
-  }
+void TrainingRun::report(const StepRecord& record, int64_t target_tokens) {
   metrics_.record_step({.loss = record.loss,
                         .grad_norm = record.grad_norm,
                         .learning_rate = record.learning_rate,
@@ -227,8 +261,10 @@ void TrainingRun::report(const StepRecord& record, const model::StepResult& resu
                         .samples = settings_.options.global_batch_size,
                         .tokens = settings_.tokens_per_step(),
                         .model_flops = model::flops_per_token(settings_.config, settings_.sequence_length) *
-                                       static_cast<double>(result.target_tokens)});
-  if (record.skipped) metrics_.record_skipped_step("nonfinite");
+                                       static_cast<double>(target_tokens)});
+  if (record.skipped()) {
+    metrics_.record_skipped_step(record.verdict == runtime::UpdateVerdict::not_finite ? "nonfinite" : "outlier");
+  }
   for (const auto& [phase, seconds] : record.phase_seconds) metrics_.add_phase_seconds(phase, seconds);
   metrics_.add_data_wait_seconds(record.phase_seconds.at("data"));
   report_messages();
@@ -250,12 +286,24 @@ void TrainingRun::report_messages() {
   report_group("tied", groups_.tied);
 }
 
+/// Abandoned without a loss, and is_stopping_, when a rank wants to stop meanwhile: before every microbatch the ranks
+/// ask each other, and learn it behind that microbatch.
 void TrainingRun::validate(StepRecord& record) {
+  const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::validating);
   const runtime::Stopwatch watch;
   model::reset_loss(*trainer_);
   validation_->rewind();
   data::Microbatch batch;
-  while (validation_->next(batch)) model::add_loss(*trainer_, host_microbatch(batch, settings_.sequence_length));
+  for (bool more = next_validation(batch); more;) {
+    int64_t wanted = wants_stop_at(progress_.step) ? 1 : 0;
+    runtime::Pending asked =
+        world_.all_reduce(runtime::view_of(std::span<int64_t>(&wanted, 1), {1}), runtime::ReduceOp::max);
+    model::add_loss(*trainer_, host_microbatch(batch, settings_.sequence_length));
+    more = next_validation(batch);
+    asked.wait();
+    is_stopping_ = wanted != 0 && more;
+    if (is_stopping_) return;
+  }
   record.validation_loss = model::mean_loss(*trainer_).loss;
   record.phase_seconds["eval"] = watch.seconds();
   metrics_.record_validation(*record.validation_loss);
@@ -264,6 +312,7 @@ void TrainingRun::validate(StepRecord& record) {
 
 /// What training waits for: the copy, and a save before it that is not done yet. The last save is waited for.
 void TrainingRun::save(StepRecord& record) {
+  const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::saving);
   const runtime::Stopwatch watch;
   if (saver_->in_flight()) {
     const int64_t late_step = end_save(saver_->finish());
@@ -272,6 +321,17 @@ void TrainingRun::save(StepRecord& record) {
                            " was saved: raise --checkpoint-every");
     }
   }
+  begin_save();
+  metrics_.record_checkpoint_phase("snapshot", watch.seconds());
+  if (is_last()) {
+    if (is_leader()) log(record);  // once it is committed nobody trains this step again; it is logged anew at its end
+    end_save(saver_->finish());
+  }
+  record.phase_seconds["checkpoint"] = watch.seconds();
+}
+
+void TrainingRun::begin_save() {
+  begun_step_ = progress_.step;
   saver_->begin({.checkpoints_directory = directory_->checkpoints_path(),
                  .step = progress_.step,
                  .run_id = run_id_,
@@ -282,30 +342,26 @@ void TrainingRun::save(StepRecord& record) {
                  .state = state_json(settings_, progress_),
                  .retention = settings_.retention(),
                  .slices = written_});
-  metrics_.record_checkpoint_phase("snapshot", watch.seconds());
-  if (is_last()) {
-    if (is_leader()) log(record);  // once it is committed nobody trains this step again; it is logged anew at its end
-    end_save(saver_->finish());
-  }
-  record.phase_seconds["checkpoint"] = watch.seconds();
 }
 
 /// A save that failed because of the disk or of memory leaves older checkpoints alone, and training goes on: the next
-/// one may work. But the last one is the last.
+/// one may work. But the one of the step where it ends is the last.
 int64_t TrainingRun::end_save(const checkpoint::SaveEnd& end) {
   metrics_.record_checkpoint_phase("write", end.seconds);
   metrics_.record_checkpoint(end.failure ? "failure" : "success");
   if (!end.failure) {
+    saved_step_ = end.step;
+    if (budget_) budget_->add_save(end.busy_seconds);
     metrics_.set_newest_checkpoint(
-        saved_bytes(settings_.config),
-        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
+        saved_bytes(), std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count());
     return end.step;
   }
   failed_saves_ += 1;
   const bool may_go_on = end.failure->kind() == ErrorKind::io || end.failure->kind() == ErrorKind::device;
-  if (end.step == settings_.last_step || !may_go_on) throw Error(*end.failure);
+  const bool ends_here = is_last() || is_stopping_;
+  if ((end.step == progress_.step && ends_here) || !may_go_on) throw Error(*end.failure);
   if (is_leader()) {
-    runtime::log_error(std::string(end.failure->what()) + "; training goes on (" +
+    runtime::log_error(std::string(end.failure->what()) + (is_stopping_ ? " (" : "; training goes on (") +
                        counted(failed_saves_, "failed save") + " so far)");
   }
   return end.step;

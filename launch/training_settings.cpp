@@ -43,6 +43,8 @@ json::object choices_json(const TrainingSettings& settings) {
           {"schedule", options.schedule},
           {"weight-decay", options.weight_decay},
           {"clip-grad-norm", options.clip_grad_norm},
+          {"skip-outliers", options.skip_outliers},
+          {"rollback-after", options.rollback_after},
           {"dropout", options.dropout},
           {"global-batch-size", options.global_batch_size}};
 }
@@ -62,6 +64,37 @@ const json::value& member(const json::object& object, const char* key, const std
   const json::value* value = object.if_contains(key);
   if (value == nullptr) throw Error(ErrorKind::data, source + ": the checkpoint's state has no \"" + key + "\"");
   return *value;
+}
+
+json::object history_json(const model::StepHistory& history) {
+  json::array losses;
+  json::array grad_norms;
+  for (const model::StepHistory::Step& step : history.steps()) {
+    losses.push_back(step.loss);
+    grad_norms.push_back(step.grad_norm);
+  }
+  return {{"losses", std::move(losses)}, {"grad_norms", std::move(grad_norms)}};
+}
+
+model::StepHistory history_from(const json::object& saved, const std::string& source) {
+  const json::array& losses = member(saved, "losses", source).as_array();
+  const json::array& grad_norms = member(saved, "grad_norms", source).as_array();
+  if (losses.size() != grad_norms.size()) {
+    throw Error(ErrorKind::data, source + ": the checkpoint's history has " + std::to_string(losses.size()) +
+                                     " losses, but " + std::to_string(grad_norms.size()) +
+                                     " gradient norms; go on from another one with --resume STEP");
+  }
+  model::StepHistory history;
+  for (size_t i = 0; i < losses.size(); ++i) {
+    history.add({.loss = losses[i].to_number<double>(), .grad_norm = grad_norms[i].to_number<double>()});
+  }
+  return history;
+}
+
+/// Of what checkpoints have not always held.
+int64_t count_or_zero(const json::object& object, const char* key) {
+  const json::value* value = object.if_contains(key);
+  return value == nullptr ? 0 : value->as_int64();
 }
 
 }  // namespace
@@ -147,21 +180,35 @@ json::object identity_json(const TrainingSettings& settings) {
 }
 
 json::object state_json(const TrainingSettings& settings, const Progress& progress) {
-  return {{"identity", identity_json(settings)},
-          {"choices", choices_json(settings)},
-          {"progress",
-           {{"step", progress.step},
-            {"samples", progress.samples},
-            {"updates", progress.updates},
-            {"skipped_steps", progress.skipped_steps}}}};
+  json::object state{{"identity", identity_json(settings)},
+                     {"choices", choices_json(settings)},
+                     {"progress",
+                      {{"step", progress.step},
+                       {"samples", progress.samples},
+                       {"updates", progress.updates},
+                       {"skipped_steps", progress.skipped_steps},
+                       {"samples_left_out", progress.samples_left_out},
+                       {"skipped_in_a_row", progress.skipped_in_a_row},
+                       {"trouble_step", progress.trouble_step},
+                       {"rollbacks", progress.rollbacks}}}};
+  if (settings.options.skip_outliers > 0) state["history"] = history_json(progress.history);
+  return state;
 }
 
 Progress progress_from(const json::object& state, const std::string& source) {
   const json::object& saved = member(state, "progress", source).as_object();
-  return {.step = member(saved, "step", source).as_int64(),
-          .samples = member(saved, "samples", source).as_int64(),
-          .updates = member(saved, "updates", source).as_int64(),
-          .skipped_steps = member(saved, "skipped_steps", source).as_int64()};
+  Progress progress{.step = member(saved, "step", source).as_int64(),
+                    .samples = member(saved, "samples", source).as_int64(),
+                    .samples_left_out = count_or_zero(saved, "samples_left_out"),
+                    .updates = member(saved, "updates", source).as_int64(),
+                    .skipped_steps = member(saved, "skipped_steps", source).as_int64(),
+                    .skipped_in_a_row = count_or_zero(saved, "skipped_in_a_row"),
+                    .trouble_step = count_or_zero(saved, "trouble_step"),
+                    .rollbacks = count_or_zero(saved, "rollbacks"),
+                    .history = {}};
+  const json::value* history = state.if_contains("history");
+  if (history != nullptr) progress.history = history_from(history->as_object(), source);
+  return progress;
 }
 
 SavedRun saved_run(const json::object& state, const std::string& source) {

@@ -18,6 +18,7 @@
 #include "model/config.h"
 #include "model/execution.h"
 #include "model/learning_rate.h"
+#include "model/step_history.h"
 #include "model/train_step.h"
 #include "runtime/calibration.h"
 
@@ -56,9 +57,16 @@ TrainingSettings resolve_settings(const TrainOptions& options, const model::Mode
 /// What has happened so far; saved with every checkpoint.
 struct Progress {
   int64_t step = 0;
-  int64_t samples = 0;        ///< consumed: the data position
-  int64_t updates = 0;        ///< steps whose update was made
-  int64_t skipped_steps = 0;  ///< steps whose loss or gradient was not finite
+  int64_t samples = 0;           ///< consumed or left out: the data position
+  int64_t samples_left_out = 0;  ///< of them, by rollbacks
+  int64_t updates = 0;           ///< steps whose update was made
+  int64_t skipped_steps = 0;     ///< the others: loss or gradient was not finite, or an outlier
+  int64_t skipped_in_a_row = 0;  ///< the last so many steps
+  int64_t trouble_step = 0;      ///< the latest step that ever began a row which led to a rollback
+  int64_t rollbacks = 0;         ///< since then
+  model::StepHistory history;    ///< with --skip-outliers, else empty
+
+  int64_t samples_trained_on() const { return samples - samples_left_out; }
 };
 
 /// Options and data by name that a resume may not change, the same on all ranks: "seed", "data", ...

@@ -5,11 +5,13 @@
 #include "checkpoint/load.h"
 #include "checkpoint/retention.h"
 #include "checkpoint/step_directory.h"
+#include "launch/exit_record.h"
 #include "launch/host_slices.h"
 #include "launch/option_tables.h"
 #include "launch/run_tokenizer.h"
 #include "launch/training_run.h"
 #include "runtime/error.h"
+#include "runtime/flight_recorder.h"
 #include "runtime/log.h"
 
 namespace trireme::launch {
@@ -92,17 +94,27 @@ void check_run(runtime::Files& files, const TrainingSettings& settings) {
   check_run_identity(files, checkpoints, settings);
 }
 
-/// False when there is nothing to train; a run that is there is then left as it is, but for complete_log.
+/// False when there is nothing to train, or a stop was agreed on before; a run that is there is then left as it is, but
+/// for complete_log.
 bool TrainingRun::start_or_resume() {
+  const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::loading);
   directory_.emplace(files_, settings_.options.run, attempt_);
-  if (is_leader()) directory_->sweep();
-  if (!resume()) {
+  if (is_leader()) {
+    directory_->sweep();
+    remove_exit_record(files_, directory_->path());  // after the sweep no older start can leave one any more
+  }
+  if (resume(settings_.options.resume)) {
+    if (is_leader()) {
+      runtime::log_info("resumed from step " + std::to_string(progress_.step) + " of " +
+                        directory_->checkpoints_path());
+    }
+  } else {
     run_id_ = agree_on_run_id(world_);
     model::initialize(stream_, static_cast<uint64_t>(settings_.options.seed), trainer_->units);
     if (!settings_.options.init_from.empty()) take_initial_weights();
     trainer_->shards.parameters_changed();
   }
-  if (progress_.step >= settings_.last_step) {
+  if (!has_more()) {
     if (is_leader()) {
       runtime::log_info("step " + std::to_string(progress_.step) + " of " + std::to_string(settings_.last_step) +
                         " is already done; nothing to train");
@@ -111,36 +123,40 @@ bool TrainingRun::start_or_resume() {
     return false;
   }
   if (is_leader()) open_files();
-  return true;
+  complete_log();
+  return !is_stopping_;
 }
 
-/// The last step is saved before it is validated. Where a start died between the two, that is made good. The log throws
-/// when this start was replaced while it validated.
+/// The step where a run ends, or is stopped, is saved before it is validated. Where a start died or was stopped between
+/// the two, that is made good. The log throws when this start was replaced while it validated.
 void TrainingRun::complete_log() {
-  if (!validation_ || !is_last()) return;
+  if (progress_.step == 0 || !validates()) return;
   std::optional<json::object> line;
   if (is_leader()) line = directory_->last_logged();
   if (line && (line->at("step") != progress_.step || line->contains("validation_loss"))) line.reset();
   if (runtime::all_gather_bytes(world_, line ? "validate" : "").front().empty()) return;
   StepRecord record{.step = progress_.step};
   validate(record);
-  if (!line) return;
+  if (!line || !record.validation_loss) return;
   (*line)["eval_seconds"] = record.phase_seconds.at("eval");
   (*line)["validation_loss"] = *record.validation_loss;
-  directory_->open_log(progress_.step).put(*line);
+  if (display_) display_->validation(record.step, *record.validation_loss);
+  (log_ ? *log_ : log_.emplace(directory_->open_log(progress_.step))).put(*line);
 }
 
 /// config.json, log.jsonl and the progress line. Whatever the run has beyond the step it goes on from (the user chose
-/// an older one, or newer ones are damaged) is put aside, not deleted.
-void TrainingRun::open_files() {
+/// an older one, newer ones are damaged, or it was rolled back) is put aside, not deleted.
+void TrainingRun::open_files(bool is_rollback) {
   const std::string checkpoints = directory_->checkpoints_path();
   const std::vector<int64_t> steps = checkpoint::committed_steps(files_, checkpoints);
-  if (!steps.empty() && steps.back() > progress_.step) {
+  if (is_rollback || (!steps.empty() && steps.back() > progress_.step)) {
     // The log first: it is cut once no newer checkpoint is left to tell that there is more of it.
-    const std::string log = directory_->has_log() ? ", the log as " + directory_->set_log_aside() : "";
-    checkpoint::set_aside_newer(files_, checkpoints, progress_.step, attempt_);
-    runtime::log_info("checkpoints beyond step " + std::to_string(progress_.step) + " are put aside as " + checkpoints +
-                      "/aside-step-..." + log);
+    if (directory_->has_log()) runtime::log_info("the log so far is put aside as " + directory_->set_log_aside());
+    if (!steps.empty() && steps.back() > progress_.step) {
+      checkpoint::set_aside_newer(files_, checkpoints, progress_.step, attempt_);
+      runtime::log_info("checkpoints beyond step " + std::to_string(progress_.step) + " are put aside as " +
+                        checkpoints + "/aside-step-...");
+    }
   } else if (progress_.step == 0 && directory_->has_log()) {
     runtime::log_info("no checkpoint yet: starting anew; the earlier log is put aside as " +
                       directory_->set_log_aside());
@@ -152,9 +168,11 @@ void TrainingRun::open_files() {
       if (change.at("step").as_int64() < progress_.step) changes.push_back(change);
     }
   }
-  for (const std::string& change : changes_) {
-    runtime::log_info("from step " + std::to_string(progress_.step) + " on: " + change);
-    changes.push_back(json::object{{"step", progress_.step}, {"change", change}});
+  for (const Change& change : changes_) {
+    runtime::log_info("from step " + std::to_string(progress_.step) + " on: " + change.text);
+    json::object entry{{"step", progress_.step}, {"change", change.text}};
+    if (change.samples_left_out > 0) entry["samples_left_out"] = change.samples_left_out;
+    changes.push_back(std::move(entry));
   }
   json::value initialized_from;  // null: by the seed
   if (settings_.initial_weights) initialized_from = initial_weights_json(*settings_.initial_weights);
@@ -178,25 +196,26 @@ void TrainingRun::take_initial_weights() {
   if (is_leader()) runtime::log_info(initial_weights_text(*settings_.initial_weights));
 }
 
-bool TrainingRun::resume() {
+/// False when there is no checkpoint up to `last_step`. Collective.
+bool TrainingRun::resume(const Resume& wanted, int64_t last_step) {
   const std::string checkpoints = directory_->checkpoints_path();
-  const Resume& wanted = settings_.options.resume;
   HostSlices tensors(stream_, held_.slices);
   const std::vector<checkpoint::TensorSlice>& slices = tensors.slices();
   std::optional<checkpoint::Loaded> loaded;
   if (wanted.mode == Resume::Mode::step) {
     loaded = checkpoint::load_chosen(files_, world_, checkpoints, wanted.step, slices);
   } else {
-    loaded = checkpoint::load_newest(files_, world_, checkpoints, slices);
+    loaded = checkpoint::load_newest(files_, world_, checkpoints, slices, last_step);
   }
   if (!loaded) return false;
   tensors.push();
   model::round_masters(stream_, trainer_->units);
   trainer_->shards.parameters_changed();
-  progress_ = progress_from(loaded->manifest.state, checkpoints);
+  progress_ = progress_from(loaded->manifest.state, checkpoint::step_directory(checkpoints, loaded->step));
+  saved_step_ = progress_.step;
   run_id_ = loaded->manifest.run_id;
-  changes_ = changes_since(settings_, loaded->manifest);
-  if (is_leader()) runtime::log_info("resumed from step " + std::to_string(progress_.step) + " of " + checkpoints);
+  changes_.clear();
+  for (std::string& text : changes_since(settings_, loaded->manifest)) changes_.push_back({.text = std::move(text)});
   return true;
 }
 

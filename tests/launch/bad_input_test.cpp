@@ -170,11 +170,13 @@ TEST(BadInput, DamagedValidationDataIsFoundBeforeTraining) {
 TEST(BadInput, DivergedTrainingIsAFailure) {
   Workspace space;
   space.prepare();
-  const ProgramResult result =
-      run_trireme(space.train_words("run", {"--steps", "20", "--learning-rate", "1e30", "--clip-grad-norm", "0"}));
-  EXPECT_EQ(result.exit_code, 1) << result.error;
-  EXPECT_NE(result.error.find("the training has diverged"), std::string::npos) << result.error;
-  EXPECT_TRUE(space.log("run").back().at("skipped").as_bool());
+  for (const char* start : {"the first", "one that finds nothing left to train"}) {
+    const ProgramResult result =
+        run_trireme(space.train_words("run", {"--steps", "20", "--learning-rate", "1e30", "--clip-grad-norm", "0"}));
+    EXPECT_EQ(result.exit_code, 1) << start << result.error;
+    EXPECT_NE(result.error.find("the training has diverged"), std::string::npos) << start << result.error;
+  }
+  EXPECT_EQ(space.log("run").back().at("skipped").as_string(), "nonfinite");
   EXPECT_EQ(run_trireme({"evaluate", "--model", space.path("run"), "--data", space.path("data")}).exit_code, 1);
 }
 

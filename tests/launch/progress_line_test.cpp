@@ -30,9 +30,11 @@ TEST(ProgressLine, LastStepHasNoTimeLeft) {
 TEST(ProgressLine, SkippedStepSaysSo) {
   StepRecord record = kRecord;
   record.loss = std::numeric_limits<double>::quiet_NaN();
-  record.skipped = true;
+  record.verdict = runtime::UpdateVerdict::not_finite;
   EXPECT_EQ(plain_text(record, 120, 0),
             "step 120/120  loss nan  lr 0.0006  norm 0.812  12,345 tokens/s  skipped: not finite");
+  record.verdict = runtime::UpdateVerdict::outlier_grad_norm;
+  EXPECT_TRUE(live_text(record, 120, 0, 200).ends_with("12,345 tokens/s  skipped: outlier norm"));
 }
 
 TEST(ProgressLine, LiveLineHasABarAndFitsTheTerminal) {

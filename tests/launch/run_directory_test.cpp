@@ -89,10 +89,10 @@ TEST_F(RunDirectoryTest, PutReplacesTheLastLineOfTheSameStep) {
 TEST_F(RunDirectoryTest, NonFiniteLossIsNullAndTheStepIsMarked) {
   StepRecord record = record_of(1);
   record.loss = std::nan("");
-  record.skipped = true;
+  record.verdict = runtime::UpdateVerdict::not_finite;
   open().open_log(0).append(record);
   EXPECT_NE(text("log.jsonl").find("\"loss\": null"), std::string::npos);
-  EXPECT_NE(text("log.jsonl").find("\"skipped\": true"), std::string::npos);
+  EXPECT_NE(text("log.jsonl").find("\"skipped\": \"nonfinite\""), std::string::npos);
 }
 
 TEST_F(RunDirectoryTest, ResumedLogHasNoStepTwice) {

@@ -20,6 +20,9 @@ fresh_machine() { # INSTALLED...: packages; the user is root
   printf '%s\n' "$@" >"$work/installed"
   pretend id <<<'echo 0'
   pretend apt-get <<<"echo apt-get \"\$@\" >>$calls"
+  for program in systemctl service update-rc.d; do # one of the first two, by whether this machine has systemd
+    pretend $program <<<"echo service \"\$@\" >>$calls"
+  done
   # dpkg-query -W -f=FORMAT PATTERN...: both formats of the script start with the status.
   pretend dpkg-query <<END
 format=\$2; shift 2; found=1
@@ -51,9 +54,17 @@ all=(g++ cmake ninja-build git pkg-config libboost1.81-dev libboost-program-opti
 
 fresh_machine "${all[@]}"
 expect "all there: silent, and apt-get is left alone" 0 '' '' "$install"
-expect "tests: only what they need besides" 0 'Installing libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools icu-devtools' \
-  'apt-get update*;apt-get install*--no-install-recommends --no-remove libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools icu-devtools;' \
+of_tests="libgtest-dev libbenchmark-dev clang-format python3-venv hdf5-tools icu-devtools slurmd slurmctld slurm-client munge iproute2"
+expect "tests: only what they need besides, and no service is left running" 0 "Installing $of_tests" \
+  "apt-get update*;apt-get install*--no-install-recommends --no-remove $of_tests;service * munge*;service * slurmctld*;service * slurmd*;" \
   "$install" --tests
+fresh_machine "${all[@]}" $of_tests
+expect "tests: all there, and services are left alone" 0 '' '' "$install" --tests
+fresh_machine "${all[@]}" ${of_tests/slurmd /}
+pretend systemctl <<<'exit 1'
+pretend service <<<'exit 1'
+pretend update-rc.d <<<'exit 1'
+expect "no services here: no failure" 0 'Installing slurmd' 'apt-get update*;apt-get install* --no-remove slurmd;' "$install" --tests
 fresh_machine "${all[@]:1}"
 expect "one missing: only that one" 0 'Installing g++' 'apt-get update*;apt-get install* --no-remove g++;' "$install"
 pretend apt-get <<<'exit 1'

@@ -1,6 +1,8 @@
-"""One start of a job under mpirun, whose ranks can be killed. What it leaves in shared memory goes with its files."""
+"""One start of a job under mpirun, or of the program alone, whose ranks can be killed and sent signals. What it leaves
+in shared memory goes with its files."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,10 +22,11 @@ ENVIRONMENT = {
 
 
 class Job:
-    """Ends with the block of its `with`, whatever happens in it."""
+    """Ends with the block of its `with`, whatever happens in it. Of 0 ranks: the program alone, without mpirun."""
 
-    def __init__(self, ranks, words, directory):
+    def __init__(self, ranks, words, directory, environment=None):
         self.ranks = ranks
+        self.environment = os.environ | ENVIRONMENT | (environment or {})
         self.words = words
         self.output = os.path.join(directory, "output.txt")
         self.segments = segment_directory(directory)
@@ -36,6 +39,8 @@ class Job:
     def __enter__(self):
         launcher = ["mpirun", "--oversubscribe", "--bind-to", "none", "-n", str(self.ranks)]
         launcher += ["--mca", "btl_vader_backing_directory", self.segments]
+        if self.ranks == 0:
+            launcher = []
         self.started, self.started_clock = time.monotonic(), time.time()
         with open(self.output, "wb") as output:
             self.process = subprocess.Popen(
@@ -43,7 +48,7 @@ class Job:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=os.environ | ENVIRONMENT,
+                env=self.environment,
                 start_new_session=True,
             )
         return self
@@ -59,6 +64,8 @@ class Job:
 
     def rank_processes(self):
         """{rank: process id} of the ranks that run the program by now."""
+        if self.ranks == 0:
+            return {0: self.process.pid}
         ranks = {}
         for name in os.listdir("/proc"):
             if name.isdigit() and parent_of(name) == self.process.pid:
@@ -86,6 +93,23 @@ class Job:
         except ProcessLookupError:
             return None
         return rank
+
+    def catches(self, number):
+        """Do all ranks have a handler for this signal by now? (proc(5): SigCgt)"""
+        ranks = self.rank_processes()
+        masks = [re.search(r"^SigCgt:\s*(\w+)", read(f"/proc/{process}/status"), re.M) for process in ranks.values()]
+        return len(ranks) == max(1, self.ranks) and all(
+            mask and int(mask.group(1), 16) >> (number - 1) & 1 for mask in masks)
+
+    def send(self, number, rank=None):
+        """A signal to a rank, or to what was started: mpirun, or the program alone. False when it has just ended."""
+        process = self.process.pid if rank is None else self.rank_processes().get(rank)
+        try:
+            if process is not None:
+                os.kill(process, number)
+        except ProcessLookupError:
+            return False
+        return process is not None
 
     def seconds(self):
         return time.monotonic() - self.started

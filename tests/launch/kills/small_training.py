@@ -15,15 +15,15 @@ TRAIN = "--global-batch-size 32 --learning-rate 3e-3 --dropout 0.1 --log-every 1
 class SmallTraining:
     """In a directory of its own: text, model, data."""
 
-    def __init__(self, program, directory):
+    def __init__(self, program, directory, words=4000, prepare=()):
         self.program = program
         self.directory = directory
         text, model = self.path("corpus.txt"), self.path("model.json")
         with open(text, "w") as file:
-            file.write(" ".join(random.Random(42).choices(WORDS, k=4000)))
+            file.write(" ".join(random.Random(42).choices(WORDS, k=words)))
         with open(model, "w") as file:
             json.dump(MODEL, file)
-        checked([program, "prepare", "--input", text, "--output", self.path("data"), "--tokenizer", "byte"])
+        checked([program, "prepare", "--input", text, "--output", self.path("data"), "--tokenizer", "byte", *prepare])
 
     def path(self, name):
         return os.path.join(self.directory, name)
