@@ -1,0 +1,85 @@
+// Linked into the program in place of MessageEngine::start (ld --wrap): one rank does what no rank may do, at one call.
+// And in place of fsync: TRIREME_TEST_SYNC_SECONDS=1.5 makes a disk slow.
+//   TRIREME_TEST_FAULT="RANK GROUP OP POSITION FAULT"
+// world rank RANK, about to begin its POSITION-th call (from 0) of OP on GROUP ("dp all_reduce"), does FAULT:
+//   skip   leaves the call out
+//   other  makes a barrier instead
+//   sleep  does not come back from what it does outside of any call
+// and says so: "planted fault: rank 2 skip".
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "runtime/message_engine.h"
+
+namespace {
+
+using namespace trireme::runtime;
+
+struct Fault {
+  int rank = -1;
+  std::string group;
+  std::string op;
+  int64_t position = 0;
+  std::string what;
+};
+
+Fault fault_of_environment() {
+  Fault fault;
+  if (const char* text = std::getenv("TRIREME_TEST_FAULT")) {
+    std::istringstream(text) >> fault.rank >> fault.group >> fault.op >> fault.position >> fault.what;
+  }
+  return fault;
+}
+
+std::chrono::duration<double> sync_time() {
+  const char* text = std::getenv("TRIREME_TEST_SYNC_SECONDS");
+  return std::chrono::duration<double>(text == nullptr ? 0 : std::atof(text));
+}
+
+/// "" while nothing is to go wrong.
+std::string fault_at(int rank, const std::string& group, std::string_view op) {
+  static const Fault fault = fault_of_environment();
+  static int64_t calls = 0;
+  if (rank != fault.rank || group != fault.group || op != fault.op || calls++ != fault.position) return {};
+  std::fprintf(stderr, "planted fault: rank %d %s\n", rank, fault.what.c_str());
+  return fault.what;
+}
+
+}  // namespace
+
+extern "C" {
+
+Pending
+real_start(MessageEngine* engine, MessageQueue& queue, std::shared_ptr<MessageGroup> group, const CollectiveCall& call, std::string_view op) asm(
+    "__real__ZN7trireme7runtime13MessageEngine5startERNS0_12MessageQueueESt10"
+    "shared_ptrINS0_12MessageGroupEERKNS0_14CollectiveCallESt17basic_string_"
+    "viewIcSt11char_traitsIcEE");
+
+Pending
+planted_start(MessageEngine* engine, MessageQueue& queue, std::shared_ptr<MessageGroup> group, const CollectiveCall& call, std::string_view op) asm(
+    "__wrap__ZN7trireme7runtime13MessageEngine5startERNS0_12MessageQueueESt"
+    "10shared_ptrINS0_12MessageGroupEERKNS0_14CollectiveCallESt17basic_"
+    "string_viewIcSt11char_traitsIcEE");
+
+Pending planted_start(MessageEngine* engine, MessageQueue& queue, std::shared_ptr<MessageGroup> group,
+                      const CollectiveCall& call, std::string_view op) {
+  const std::string what = fault_at(engine->transport().rank(), group->ledger.group(), op);
+  if (what == "skip") return {};
+  if (what == "other") return real_start(engine, queue, std::move(group), {.op = CollectiveOp::barrier}, "barrier");
+  while (what == "sleep") pause();  // signals are no reason to go on
+  return real_start(engine, queue, std::move(group), call, op);
+}
+
+int __real_fsync(int descriptor);
+int __wrap_fsync(int descriptor) {
+  std::this_thread::sleep_for(sync_time());
+  return __real_fsync(descriptor);
+}
+
+}  // extern "C"
