@@ -254,8 +254,10 @@ int64_t sweep(MemoryFiles& before, int ranks, Trouble trouble) {
   }
 }
 
-/// The mixed crash by so many seeds; fewer under a sanitizer, which makes the sweep five times slower.
+/// The mixed crash by so many seeds, and up to so many ranks: four and three; fewer under a sanitizer, which makes the
+/// sweep five times slower and looks at the code that runs, the same for a third rank and a fourth.
 constexpr int kMixedSeeds = SWEEP_MIXED_SEEDS;
+constexpr int kMostRanks = SWEEP_MOST_RANKS;
 
 /// Each way to lose power.
 int64_t sweep_crashes(MemoryFiles& before, int ranks, Trouble trouble) {
@@ -339,7 +341,7 @@ TEST(SweepOfRealFiles, TheOldOrTheNewStepIsThere) {
   EXPECT_GE(injections, 180);
 }
 
-INSTANTIATE_TEST_SUITE_P(Ranks, Sweep, testing::Values(2, 3, 4));
+INSTANTIATE_TEST_SUITE_P(Ranks, Sweep, testing::Range(2, kMostRanks + 1));
 
 }  // namespace
 }  // namespace trireme::checkpoint

@@ -52,8 +52,9 @@ class LoaderOrder : public testing::Test {
  protected:
   LoaderOrder() {
     datasets_.emplace_back(runtime::real_files(), prepared(root_, "first", numbered_text(700)), "train");
-    datasets_.emplace_back(runtime::real_files(), prepared(root_, "second", std::string(200, 'x') + "\ny\nzz\n"),
-                           "train");
+    std::string uneven = "\ny\nzz\n";
+    uneven.insert(0, 200, 'x');
+    datasets_.emplace_back(runtime::real_files(), prepared(root_, "second", uneven), "train");
     datasets_.emplace_back(runtime::real_files(), prepared(root_, "third", numbered_text(300)), "train");
   }
 
