@@ -15,7 +15,9 @@ struct WaitedCall {
   const GroupFlight* group = nullptr;  ///< as one of those who wait sees it
   std::vector<int> waiting;
   std::vector<int> missing;  ///< have not entered it
-  std::vector<int> idle;     ///< have entered it and wait nowhere: messages move only while a rank waits or computes
+  /// Have entered it, may even be done with it, and wait nowhere: MPI moves what they have sent only while they wait or
+  /// compute.
+  std::vector<int> idle;
 };
 
 /// Of the watched ranks.

@@ -181,6 +181,18 @@ TEST(FlightVerdict, ABrokenConnectionIsNoReasonWhileOthersWaitForSomebodyElse) {
   EXPECT_EQ(world.accused(), std::vector<int>{2});
 }
 
+TEST(FlightVerdict, WhoIsDoneWithACallMayStillHoldItsMessagesBack) {
+  World world(4);
+  world.add_group(3, "dp", {0, 1, 2, 3});
+  for (const int rank : {1, 2, 3}) world.wait(rank, 3, all_reduce(10), 40);
+  world.pass(0, 3, 11);
+  world.at(0).flight.phase = Phase::starting;  // it writes files, and has ten times the limit
+  world.at(0).unmoved_seconds = 40;
+  EXPECT_EQ(world.reason(), "");
+  world.at(0).unmoved_seconds = 50;
+  EXPECT_EQ(world.accused(), std::vector<int>{0});
+}
+
 TEST(FlightVerdict, SilentRanksThatNobodyNeedsAreNotAccused) {
   World world(4);
   world.add_group(3, "dp", {0, 1});
@@ -266,8 +278,10 @@ TEST(FlightVerdict, ASendWaitsForItsReceiver) {
   world.at(1).unmoved_seconds = 5;
   EXPECT_EQ(world.accused(), std::vector<int>{1});
   EXPECT_NE(world.reason().find("; rank 0 waits in send #3 to rank 1 on world"), std::string::npos) << world.reason();
-  world.group(1, 0).messages = {{.peer = 0, .sent = 100, .received = 4}};  // has it
-  EXPECT_EQ(world.reason().find("messages are lost between ranks 0-1: all have entered send #3"), 0u);
+  world.group(1, 0).messages = {{.peer = 0, .sent = 100, .received = 4}};  // has it, and may hold back what says so
+  EXPECT_EQ(world.accused(), std::vector<int>{1});
+  world.wait(1, 0, recv(4, 0));
+  EXPECT_EQ(world.reason().find("messages are lost between ranks 0-1: all have entered send #3"), 0u) << world.reason();
 }
 
 TEST(FlightVerdict, GroupsOfOneSplitDoNotMix) {
@@ -302,9 +316,8 @@ TEST(FlightVerdict, NamesWhoEnteredAndStoppedWorking) {
   world.at(2).unmoved_seconds = 1;
   EXPECT_EQ(world.reason(), "");
   world.at(2).unmoved_seconds = 5;
-  world.group(2, 3).in_flight.clear();  // done with it: the others' messages are on their way
-  EXPECT_EQ(world.accused(), std::vector<int>{});
-  EXPECT_EQ(world.reason().find("messages are lost"), 0u) << world.reason();
+  world.group(2, 3).in_flight.clear();  // done with it: MPI may still have messages of it to send
+  EXPECT_EQ(world.accused(), std::vector<int>{2});
 }
 
 TEST(FlightVerdict, WhoIsMissingCountsMoreThanWhoIsIdle) {
