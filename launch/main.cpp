@@ -1,8 +1,5 @@
 // The program: parse, init, run, and the one catch. Everything that goes wrong anywhere ends here as one line with rank
 // and host and as an exit code; the other ranks of the job are then ended too.
-#include <unistd.h>
-
-#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +14,7 @@
 #include "launch/rank_agreement.h"
 #include "runtime/communicator.h"
 #include "runtime/error.h"
+#include "runtime/host_name.h"
 #include "runtime/log.h"
 #include "runtime/mpi_session.h"
 #include "runtime/processor.h"
@@ -40,11 +38,6 @@ int rank_of_launcher() {
   return 0;
 }
 
-std::string host() {
-  std::array<char, 256> buffer{};
-  return gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "unknown host";
-}
-
 int print(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (!written) runtime::log_error("cannot write to standard output");
@@ -55,7 +48,7 @@ int print(const std::string& text) {
 /// rank 0 tells it: the others wait a moment, in which rank 0 ends the job if it has failed too.
 int report(int rank, int world_size) {
   if (rank != 0) std::this_thread::sleep_for(kPatience);
-  const std::string where = world_size > 1 ? " (on " + host() + ")" : "";
+  const std::string where = world_size > 1 ? " (on " + runtime::host_name() + ")" : "";
   try {
     throw;
   } catch (const runtime::Error& error) {

@@ -1,15 +1,13 @@
 #include "launch/memory_plans.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <sstream>
 
 #include "checkpoint/snapshot.h"
 #include "launch/number_text.h"
 #include "runtime/error.h"
+#include "runtime/host_name.h"
 
 namespace trireme::launch {
 namespace {
@@ -20,11 +18,6 @@ using runtime::ErrorKind;
 /// What CUDA and cuBLASLt take for themselves as a run goes on (code that is loaded late, recorded graphs, operands to
 /// time products with): by the sizes of those, not measured.
 constexpr int64_t kGpuReserveBytes = int64_t{2} << 30;
-
-std::string host_name() {
-  std::array<char, 256> buffer{};
-  return gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "";
-}
 
 /// What may make a plan smaller, of what is not chosen yet. `plan` is the largest of a machine, `room_bytes` what each
 /// of its ranks could have.
@@ -56,7 +49,7 @@ void check_host_memory(const TrainingSettings& settings) {
 
 std::vector<RankPlan> gather_plans(runtime::Communicator& world, const runtime::MemoryPlan& plan) {
   std::ostringstream mine;
-  mine << plan.persistent_bytes << ' ' << plan.slot_bytes() << ' ' << plan.scratch_bytes << ' ' << host_name();
+  mine << plan.persistent_bytes << ' ' << plan.slot_bytes() << ' ' << plan.scratch_bytes << ' ' << runtime::host_name();
   std::vector<RankPlan> plans;
   for (const std::string& text : runtime::all_gather_bytes(world, mine.str())) {
     std::istringstream words(text);
@@ -101,7 +94,7 @@ int64_t share_snapshot_memory(runtime::Communicator& world, int64_t wanted_bytes
   world.barrier().wait();  // all have taken what they planned
   const std::optional<int64_t> free_bytes = runtime::available_memory_bytes(runtime::Device::cpu);
   int64_t needed_bytes = 0;
-  const std::string here = host_name();
+  const std::string here = runtime::host_name();
   for (const std::string& text : runtime::all_gather_bytes(world, std::to_string(bytes) + " " + here)) {
     std::istringstream words(text);
     int64_t other_bytes = 0;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "runtime/error.h"
+#include "runtime/host_name.h"
 
 namespace trireme::runtime {
 namespace {
@@ -69,9 +70,7 @@ std::string FileLock::owner(const std::string& path) {
 }
 
 std::string FileLock::this_process() {
-  std::array<char, 256> host{};
-  const bool has_host = ::gethostname(host.data(), host.size() - 1) == 0;
-  return "process " + std::to_string(::getpid()) + " on " + (has_host ? host.data() : "an unnamed machine");
+  return "process " + std::to_string(::getpid()) + " on " + host_name();
 }
 
 FileLock::~FileLock() {

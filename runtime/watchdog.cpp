@@ -1,14 +1,12 @@
 #include "runtime/watchdog.h"
 
-#include <unistd.h>
-
-#include <array>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "runtime/error.h"
 #include "runtime/flight_words.h"
+#include "runtime/host_name.h"
 #include "runtime/json.h"
 #include "runtime/log.h"
 #include "runtime/watchdog_leader.h"
@@ -18,11 +16,6 @@ namespace trireme::runtime {
 namespace {
 
 namespace json = boost::json;
-
-std::string own_host() {
-  std::array<char, 256> buffer{};
-  return gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "unknown host";
-}
 
 std::string to_text(const WatchdogInvitation& invitation) {
   return json::serialize(
@@ -94,7 +87,7 @@ void warn_of(const std::vector<bool>& unreached, const WatchdogInvitation& invit
 Watchdog::Watchdog(Communicator& world, const WatchdogOptions& options) : world_(world) {
   if (world.recorder() == nullptr) return;
   const WatchdogPlace place{
-      .rank = world.rank(), .size = world.size(), .host = own_host(), .recorder = *world.recorder()};
+      .rank = world.rank(), .size = world.size(), .host = host_name(), .recorder = *world.recorder()};
   std::unique_ptr<WatchdogLeader> leader;
   if (place.rank == 0) leader = make_leader(place, options);
   const std::string own = leader == nullptr ? "" : to_text(leader->invitation());
