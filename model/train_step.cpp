@@ -151,11 +151,17 @@ StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbat
   TrainingStage stage(trainer, microbatches, options);
   parallel::run_pipeline(trainer.pipeline.spec, trainer.pipeline.actions, stage, trainer.groups,
                          trainer.pipeline.buffers);
-  trainer.shards.finish_gradients();
-  sum_tied_gradients(trainer);
+  {
+    const StepPartScope part(trainer.observer, {StepPart::Kind::reduction});
+    trainer.shards.finish_gradients();
+    sum_tied_gradients(trainer);
+  }
   if (vote) runtime::fill(trainer.stream, trainer.totals.rows(3, 1), static_cast<double>(vote()));
   trainer.marks.mark();
-  update(trainer, options);
+  {
+    const StepPartScope part(trainer.observer, {StepPart::Kind::update});
+    update(trainer, options);
+  }
   trainer.marks.mark();
   StepResult result;
   read_result(trainer, options, result);

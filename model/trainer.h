@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/execution.h"
+#include "model/step_observer.h"
 #include "model/transformer.h"
 #include "parallel/mesh.h"
 #include "parallel/pipeline.h"
@@ -93,6 +94,7 @@ struct Trainer {
   PipelinePlan pipeline;
   StepRecordings recordings;
   runtime::TimeMarks marks;
+  StepObserver* observer = nullptr;  ///< of training steps; outlives them
 };
 
 /// Places everything persistent in memory.persistent and clears it. Parameters are zero: initialize() them, or load the

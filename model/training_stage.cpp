@@ -20,6 +20,7 @@ TrainingStage::TrainingStage(Trainer& trainer, std::span<const HostMicrobatch> m
 
 View TrainingStage::forward(int chunk, int microbatch, View input) {
   begin_part();
+  const StepPartScope part(observer(), {StepPart::Kind::forward, chunk, microbatch});
   runtime::SlotRing::Lease lease = trainer_.memory.slots[static_cast<size_t>(chunk)].acquire();
   InFlight& flight = find(chunk, -1);  // there are as many as slots
   flight.microbatch = microbatch;
@@ -43,6 +44,7 @@ View TrainingStage::forward(int chunk, int microbatch, View input) {
 
 void TrainingStage::backward(int chunk, int microbatch, View d) {
   begin_part();
+  const StepPartScope part(observer(), {StepPart::Kind::backward, chunk, microbatch});
   const auto index = static_cast<size_t>(chunk);
   const bool last = ++input_passes_[index] == microbatches_.size();
   const InFlight& flight = find(chunk, microbatch);
@@ -54,6 +56,7 @@ void TrainingStage::backward(int chunk, int microbatch, View d) {
 
 void TrainingStage::backward_input(int chunk, int microbatch, View d) {
   begin_part();
+  const StepPartScope part(observer(), {StepPart::Kind::backward_input, chunk, microbatch});
   const auto index = static_cast<size_t>(chunk);
   const bool last = ++input_passes_[index] == microbatches_.size();
   InFlight& flight = find(chunk, microbatch);
@@ -64,6 +67,7 @@ void TrainingStage::backward_input(int chunk, int microbatch, View d) {
 
 void TrainingStage::backward_weight(int chunk, int microbatch) {
   begin_part();
+  const StepPartScope part(observer(), {StepPart::Kind::backward_weight, chunk, microbatch});
   const auto index = static_cast<size_t>(chunk);
   const bool last = ++weight_passes_[index] == microbatches_.size();
   transformer_backward_weight(context_, trainer_.chunks[index], trainer_.shards, find(chunk, microbatch).saved, last);

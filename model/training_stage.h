@@ -37,6 +37,7 @@ class TrainingStage : public parallel::PipelineStage {
   InFlight& find(int chunk, int microbatch);
   void begin_part();
   void end_part(Part part);
+  StepObserver* observer() { return training_ ? trainer_.observer : nullptr; }
   runtime::View totals() { return trainer_.totals.rows(0, 2); }
 
   Trainer& trainer_;

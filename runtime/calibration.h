@@ -8,11 +8,29 @@
 #include <string>
 #include <vector>
 
+#include "runtime/dtype.h"
 #include "runtime/files.h"
 #include "runtime/machine_peaks.h"
 #include "runtime/message_times.h"
+#include "runtime/view.h"
 
 namespace trireme::runtime {
+
+/// A call of an op as it was timed inside of training steps, with the cost that the op states (op_cost.h).
+struct OpTime {
+  std::string op;
+  DType storage = DType::fp32;  ///< precision of the activations of those steps
+  Shape sizes;
+  int64_t flops = 0;  ///< of a call, as bytes and seconds are
+  int64_t bytes = 0;
+  double seconds = 0;
+};
+
+/// Messages of one rank to another, while all ranks send.
+struct LinkRate {
+  double latency_seconds = 0;
+  double bytes_per_second = 0;  ///< 0: not known
+};
 
 struct Calibration {
   std::string processor;
@@ -26,6 +44,15 @@ struct Calibration {
   MemoryRates memory;
   std::vector<ProductRate> products;
   std::vector<MessageTime> messages;  ///< empty when one rank measured alone
+  std::vector<OpTime> ops;
+  // What is not measured here, but published of machines that are not (launch/profiles).
+  std::string source;                ///< of published figures; empty: measured
+  int64_t ranks_per_node = 0;        ///< of such machines; 0: the ranks that measured are those of one
+  LinkRate within_node;              ///< where there are no `messages`
+  LinkRate between_nodes;            ///< of each rank
+  double bf16_flops_per_second = 0;  ///< peak of bf16 products; 0: that of fp32
+  int64_t reserve_bytes = 0;         ///< of a rank's device memory, taken by libraries for themselves
+  double hidden_message_part = 0;    ///< of messages begun ahead: what computing hides (0 to 1)
 };
 
 /// With "kind" and "format_version".

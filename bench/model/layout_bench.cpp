@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "bench/model/bench_options.h"
-#include "bench/model/layout_plan.h"
 #include "bench/model/random_batch.h"
+#include "model/rank_plan.h"
 #include "parallel/schedule_timeline.h"
 #include "runtime/flight_recorder.h"
 #include "runtime/json.h"
@@ -73,8 +73,8 @@ Execution execution_of(const BenchOptions& options) {
       .cut_tokens = options.number("--sequence-length")};
 }
 
-Layout layout_of(const BenchOptions& options, int64_t ranks) {
-  Layout layout{.config = preset(options.text("--model")),
+StepLayout layout_of(const BenchOptions& options, int64_t ranks) {
+  StepLayout layout{.config = preset(options.text("--model")),
                 .execution = execution_of(options),
                 .mesh = {.tp = static_cast<int>(options.number("--tensor-parallel")),
                          .dp = 1,
@@ -110,6 +110,8 @@ int64_t largest_resident_bytes() {
   return 0;
 }
 
+using SentBytes = std::map<std::string, int64_t>;
+
 json::object to_json(const SentBytes& sent) {
   json::object object;
   for (const auto& [axis, bytes] : sent) object[axis] = bytes;
@@ -135,7 +137,7 @@ json::object to_json(const RankPlan& plan) {
           {"pipeline_bytes", plan.persistent.pipeline},
           {"rest_bytes", plan.persistent.rest},
           {"staging_bytes", plan.staging_bytes},
-          {"planned_sent_bytes", to_json(plan.sent)},
+          {"planned_sent_bytes", to_json(bytes_by_axis(plan.sent))},
           {"flops", plan.flops}};
 }
 
@@ -178,7 +180,7 @@ json::object to_json(const Measured& measured) {
 }
 
 /// Microbatches of this rank: those of its place in dp.
-std::vector<std::unique_ptr<RandomBatch>> make_batches(const Layout& layout, int dp_rank) {
+std::vector<std::unique_ptr<RandomBatch>> make_batches(const StepLayout& layout, int dp_rank) {
   std::vector<std::unique_ptr<RandomBatch>> batches;
   for (int64_t i = 0; i < layout.shape.microbatches; ++i) {
     batches.push_back(std::make_unique<RandomBatch>(dp_rank * layout.shape.microbatches + i + 1, layout.shape.B,
@@ -204,13 +206,13 @@ int64_t entered_calls(const runtime::RankFlight& flight) {
 }
 
 /// Steps follow each other as in training: what one leaves in flight is the next one's to wait for.
-Measured run_steps(Trainer& trainer, const Layout& layout, const StepCount& count, runtime::Communicator& world) {
+Measured run_steps(Trainer& trainer, const StepLayout& layout, const StepCount& count, runtime::Communicator& world) {
   const auto batches = make_batches(layout, trainer.groups.at.dp);
   std::vector<HostMicrobatch> microbatches;
   for (const auto& batch : batches) microbatches.push_back(batch->view);
   const auto warm = std::min<size_t>(microbatches.size(), static_cast<size_t>(layout.mesh.pp));
   Measured measured;
-  SentBytes before;
+  parallel::SentMessages before;
   runtime::RankFlight flight_before;
   const auto flight = [&] { return world.recorder() == nullptr ? runtime::RankFlight() : world.recorder()->flight(); };
   runtime::Stopwatch watch;
@@ -218,7 +220,7 @@ Measured run_steps(Trainer& trainer, const Layout& layout, const StepCount& coun
     const bool counts = step >= count.warmup;
     if (step == count.warmup) {
       if (count.profiled) trainer.stream.profile_into(&measured.profile);
-      before = sent_bytes(trainer.groups);
+      before = sent_messages(trainer.groups);
       world.barrier().wait();
       flight_before = flight();
       watch.lap();
@@ -234,12 +236,12 @@ Measured run_steps(Trainer& trainer, const Layout& layout, const StepCount& coun
   measured.ticks = flight().count - flight_before.count;
   measured.calls = entered_calls(flight()) - entered_calls(flight_before);
   trainer.stream.profile_into(nullptr);
-  measured.sent = difference(sent_bytes(trainer.groups), before);
+  measured.sent = bytes_by_axis(difference(sent_messages(trainer.groups), before));
   return measured;
 }
 
 /// Trains on this rank and says what came of it.
-json::object train(const BenchOptions& options, const Layout& layout, const RankPlan& plan,
+json::object train(const BenchOptions& options, const StepLayout& layout, const RankPlan& plan,
                    runtime::Communicator& world) {
   const StepCount count{.warmup = options.number("--warmup", 0),
                         .measured = options.number("--steps"),
@@ -260,7 +262,7 @@ json::object train(const BenchOptions& options, const Layout& layout, const Rank
 }
 
 /// What the layout says before it runs: the cut, its balance and the schedule's bubble, all chunks alike.
-json::object describe(const BenchOptions& options, const Layout& layout) {
+json::object describe(const BenchOptions& options, const StepLayout& layout) {
   const parallel::Mesh& mesh = layout.mesh;
   const int virtual_stages = layout.execution.virtual_stages;
   json::array layers;
@@ -289,7 +291,7 @@ json::object describe(const BenchOptions& options, const Layout& layout) {
 }
 
 /// A step ends when its slowest rank does.
-void add_speed(json::object& result, const Layout& layout, const json::array& ranks) {
+void add_speed(json::object& result, const StepLayout& layout, const json::array& ranks) {
   std::vector<double> seconds(ranks.front().at("step_seconds").as_array().size(), 0);
   for (const json::value& rank : ranks) {
     for (size_t i = 0; i < seconds.size(); ++i) {
@@ -306,7 +308,7 @@ void add_speed(json::object& result, const Layout& layout, const json::array& ra
 
 void bench(const BenchOptions& options, runtime::Communicator& world) {
   const int64_t dry_ranks = options.number("--dry", 0);
-  const Layout layout = layout_of(options, dry_ranks > 0 ? dry_ranks : world.size());
+  const StepLayout layout = layout_of(options, dry_ranks > 0 ? dry_ranks : world.size());
   json::array ranks;
   if (dry_ranks > 0) {
     for (int rank = 0; rank < dry_ranks; ++rank) ranks.push_back(to_json(plan_rank(layout, rank)));
