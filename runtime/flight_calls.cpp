@@ -44,7 +44,8 @@ void add_standings(const std::vector<WatchedRank>& ranks, WaitedCall& waited) {
     const RankFlight& flight = ranks[static_cast<size_t>(member)].flight;
     const Standing where = standing(flight, waited.group->id, waited.call, waited.waiting.front());
     if (where == Standing::missing) waited.missing.push_back(member);
-    if (where != Standing::missing && !flight.waits) waited.idle.push_back(member);
+    if (where == Standing::missing || std::ranges::binary_search(waited.waiting, member)) return;
+    (flight.waits ? waited.elsewhere : waited.idle).push_back(member);
   };
   if (waited.call.peer >= 0) {
     look_at(waited.call.peer);

@@ -18,6 +18,8 @@ struct WaitedCall {
   /// Have entered it, may even be done with it, and wait nowhere: MPI moves what they have sent only while they wait or
   /// compute.
   std::vector<int> idle;
+  /// Have entered it, and wait in another call by now: what they sent for this one may be on its way.
+  std::vector<int> elsewhere;
 };
 
 /// Of the watched ranks.

@@ -140,7 +140,7 @@ class Judge {
   }
 
   /// Calls that can never end: from each of them, by those that it needs and what they wait for, nobody is reached who
-  /// could go on.
+  /// could go on. Who came last and went on into the next call has not been waiting there for long.
   std::vector<const WaitedCall*> dead_calls() const {
     std::vector<bool> can_go_on(ranks_.size());
     for (size_t i = 0; i < ranks_.size(); ++i) {
@@ -156,7 +156,9 @@ class Judge {
     for (size_t before = dead.size() + 1; before > dead.size();) {
       before = dead.size();
       std::erase_if(dead, [&](const WaitedCall* call) {
-        if (!any_can(call->waiting) && !any_can(call->missing) && !any_can(call->idle)) return false;
+        if (!any_can(call->waiting) && !any_can(call->missing) && !any_can(call->idle) && !any_can(call->elsewhere)) {
+          return false;
+        }
         for (const int waiting : call->waiting) can_go_on[static_cast<size_t>(waiting)] = true;
         return true;
       });

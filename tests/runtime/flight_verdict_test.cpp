@@ -363,6 +363,17 @@ TEST(FlightVerdict, SaysThatMessagesAreLost) {
   EXPECT_EQ(world.reason(), "");
 }
 
+TEST(FlightVerdict, WhoCameLastAndWaitsInTheNextCallHasJustSentItsMessages) {
+  World world(4);
+  for (const int rank : {1, 2, 3}) world.wait(rank, 0, all_reduce(5), 4.7 * kLimit);
+  world.pass(0, 0, 6);
+  world.wait(0, 0, all_reduce(6), 0.01);
+  EXPECT_EQ(world.reason(), "");
+  world.at(0).unmoved_seconds = kLimit;
+  EXPECT_EQ(world.reason().find("messages are lost between ranks 1-3: all have entered all_reduce #5"), 0u)
+      << world.reason();
+}
+
 TEST(FlightVerdict, ADisagreementIsDecidedByTheMajority) {
   World world(4);
   world.add_group(2, "dp", {0, 1, 2, 3});
