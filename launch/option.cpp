@@ -217,7 +217,7 @@ Option duration_option(const std::string& name, std::optional<double>& field, co
               [&field](const auto& words) {
                 const std::optional<double> seconds = parse_duration(words[0]);
                 if (!seconds) refuse(words[0], "is not a time such as 90s, 30m, 12h, 2d or 1-12:00:00, 3650d at most");
-                if (*seconds == 0) refuse(words[0], "is no time at all");
+                if (*seconds == 0) refuse(words[0], "is no time at all: give more, or leave it out");
                 field = seconds;
               },
           .value = [&field] { return field ? OptionValue(*field) : OptionValue(); }};

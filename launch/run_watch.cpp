@@ -35,6 +35,10 @@ void RunWatch::leave_record(const runtime::WatchdogVerdict& verdict) const {
                        .ranks = verdict.ranks,
                        .step = steps.empty() ? 0 : steps.back(),
                        .written_by = rank_});
+    runtime::log_info(
+        "the same command goes on from " +
+        (steps.empty() ? "the beginning, for there is no checkpoint" : "step " + std::to_string(steps.back())) +
+        " (exit " + std::to_string(runtime::kWatchdogExit) + ")");
   } catch (const runtime::Error& failure) {
     runtime::log_error(failure.what());
   }

@@ -34,7 +34,7 @@ std::string StopPlan::text() const {
   // The next start begins there; without a save it makes this step once more.
   if (validates && (saves() || is_saved())) line += " and validated then";
   if (rolls_back && (saves() || is_saved())) line += " and rolled back then";
-  return line + (saves() ? "; the same signal again ends at once" : "");
+  return line + (saves() && by_signal ? "; the same signal again ends at once" : "");
 }
 
 }  // namespace trireme::launch

@@ -29,12 +29,13 @@ struct StopPlan {
   bool may_save = true;      ///< there is time for it
   bool validates = false;    ///< the step was due for a validation, which is left to the next start
   bool rolls_back = false;   ///< so is a rollback
+  bool by_signal = true;     ///< it is one that asks for the stop, and not a time limit
 
   bool is_saved() const { return newest_saved == step; }
   bool saves() const { return may_save && !is_saved(); }
   /// What is lost, as "step 7 is not saved; the newest checkpoint is step 4"; "" when nothing is.
   std::string loss_text() const;
-  /// "saving step 7 and ending, to be started again (exit 75); the same signal again ends at once"
+  /// "saving step 7 and ending, to be started again (exit 75); the same signal again ends at once", the end for signals
   std::string text() const;
 };
 

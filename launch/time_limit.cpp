@@ -203,8 +203,8 @@ std::string TimeBudget::text(double now_seconds) const {
 }
 
 std::string TimeBudget::start_text(double now_seconds) const {
-  return "ends by itself before " + clock_text(left(now_seconds)) + ": " + limit_.name +
-         "; until one is measured a save counts as " + limit_text(save_seconds());
+  return "ends by itself before " + clock_text(left(now_seconds)) + ": " + limit_.name + "; a save is taken for " +
+         limit_text(save_seconds()) + " until one is measured";
 }
 
 }  // namespace trireme::launch

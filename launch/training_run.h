@@ -68,7 +68,7 @@ class TrainingRun {
   bool wants_stop_at(int64_t step) const;
   int64_t votes() const;
   int end_early();
-  StopPlan plan_stop();
+  StopPlan plan_stop(bool by_signal);
   void log(const StepRecord& record);
   const std::vector<data::Microbatch>& next_batches();
   bool next_validation(data::Microbatch& batch);

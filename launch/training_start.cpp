@@ -67,6 +67,9 @@ void check_run_identity(runtime::Files& files, const std::string& checkpoints, c
 
 /// A config.json that no run wrote is somebody's file, and a dataset is no run.
 void check_run_is_ours(runtime::Files& files, const std::string& run) {
+  if (files.exists(run) && !files.is_directory(run)) {
+    throw Error(ErrorKind::usage, "--run " + run + " is not a directory; choose another");
+  }
   if (files.exists(run + "/dataset.json")) {
     throw Error(ErrorKind::usage, "--run " + run + " is a prepared dataset; choose another directory");
   }
@@ -88,8 +91,11 @@ void check_run(runtime::Files& files, const TrainingSettings& settings) {
                                       std::to_string(steps.back()) + "; choose another --run, or --resume auto");
   }
   if (wanted.mode == Resume::Mode::step && std::ranges::find(steps, wanted.step) == steps.end()) {
-    throw Error(ErrorKind::usage, "--resume " + std::to_string(wanted.step) + ": --run " + settings.options.run +
-                                      " has no checkpoint of that step");
+    std::string steps_there;
+    for (const int64_t step : steps) steps_there += (steps_there.empty() ? "" : ", ") + std::to_string(step);
+    throw Error(ErrorKind::usage,
+                "--resume " + std::to_string(wanted.step) + ": --run " + settings.options.run +
+                    " has no checkpoint of that step; there are: " + (steps.empty() ? "none" : steps_there));
   }
   check_run_identity(files, checkpoints, settings);
 }

@@ -1,5 +1,6 @@
 // How a TrainingRun ends before its last step: who wants that and why, the last save, the note for the script of the
 // job.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -39,13 +40,14 @@ int64_t TrainingRun::votes() const {
 }
 
 /// What the ranks do at the end of this step; the leader's view of time is everyone's. Collective.
-StopPlan TrainingRun::plan_stop() {
+StopPlan TrainingRun::plan_stop(bool by_signal) {
   const bool may_save = !budget_ || budget_->may_save(steady_seconds());
   return {.step = progress_.step,
           .newest_saved = saved_step_,
           .may_save = !runtime::all_gather_bytes(world_, may_save ? "may" : "").front().empty(),
           .validates = validates(),
-          .rolls_back = is_stuck()};
+          .rolls_back = is_stuck(),
+          .by_signal = by_signal};
 }
 
 /// Once all ranks have agreed. Nobody leaves before all are done: the first that leaves with an exit code other than 0
@@ -53,16 +55,17 @@ StopPlan TrainingRun::plan_stop() {
 int TrainingRun::end_early() {
   const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::saving);
   const std::vector<std::string> signals = runtime::all_gather_bytes(world_, signal_name(StopSignals::noted()));
+  const bool by_signal = std::ranges::any_of(signals, [](const std::string& name) { return !name.empty(); });
   const std::string reason = stop_reason(signals, budget_ ? budget_->text(steady_seconds()) : "");  // the leader's
   if (is_leader()) display_.reset();  // ends the live line
   if (saver_ && saver_->in_flight()) {
     if (is_leader()) {
-      runtime::log_info(reason + ": waiting until step " + std::to_string(begun_step_) +
-                        " is saved; the same signal again ends at once");
+      runtime::log_info(reason + ": waiting until step " + std::to_string(begun_step_) + " is saved" +
+                        (by_signal ? "; the same signal again ends at once" : ""));
     }
     end_save(saver_->finish());
   }
-  const StopPlan plan = plan_stop();
+  const StopPlan plan = plan_stop(by_signal);
   if (is_leader()) {
     const std::string loss = plan.loss_text();
     if (!loss.empty()) runtime::log_warning(budget_->text(steady_seconds()) + ": " + loss);

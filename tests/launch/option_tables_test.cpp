@@ -129,7 +129,7 @@ TEST(TrainOptions, RangesAreChecked) {
             "--time-limit: 'soon' is not a time such as 90s, 30m, 12h, 2d or 1-12:00:00, 3650d at most");
   EXPECT_EQ(train_error({"--time-limit", "1e300"}),
             "--time-limit: '1e300' is not a time such as 90s, 30m, 12h, 2d or 1-12:00:00, 3650d at most");
-  EXPECT_EQ(train_error({"--time-limit", "0s"}), "--time-limit: '0s' is no time at all");
+  EXPECT_EQ(train_error({"--time-limit", "0s"}), "--time-limit: '0s' is no time at all: give more, or leave it out");
   EXPECT_EQ(train_error({"--dropout", "1"}), "--dropout: '1' is out of range, at least 0 and below 1");
   EXPECT_EQ(train_error({"--seed", "-1"}), "--seed: '-1' is out of range, at least 0");
   EXPECT_EQ(train_error({"--log-every", "0"}), "--log-every: '0' is out of range, at least 1");

@@ -35,6 +35,7 @@ TEST(StopPlan, SaysWhatIsDoneAndWhatIsLeft) {
   EXPECT_EQ(plan.loss_text(), "");
   plan.validates = true;
   EXPECT_EQ(plan.text(), "saving step 7 and " + end + " and validated then; the same signal again ends at once");
+  EXPECT_EQ((StopPlan{.step = 7, .by_signal = false}).text(), "saving step 7 and " + end);
   plan.newest_saved = 7;
   EXPECT_FALSE(plan.saves());
   EXPECT_EQ(plan.text(), "step 7 is saved, " + end + " and validated then");
