@@ -124,9 +124,11 @@ void check(SubmitOptions& o) {
     require(is_plain(*value),
             "--" + std::string(name) + ": '" + *value + "' has other than letters, digits and ._-:+,");
   }
+  require(o.after.find_first_not_of("0123456789_") == std::string::npos,
+          "--after " + o.after + " is not the number of a job; take the last line that submit or sbatch printed");
   const std::optional<double> limit_seconds = slurm_seconds(o.time);
   require(limit_seconds.has_value(),
-          "--time " + o.time + " is no limit as Slurm writes it: use MINUTES, HH:MM:SS or D-HH:MM:SS");
+          "--time " + o.time + " is no limit as Slurm writes it: use MINUTES, HH:MM:SS or D-HH:MM:SS, or 0 for none");
   require(*limit_seconds >= 120, "--time " + o.time + ": Slurm warns up to a minute early: use two minutes or more");
   constexpr int64_t kMostRanks = 1 << 20;
   require(o.ranks_per_node <= kMostRanks / o.nodes, given("nodes", o.nodes) + " x " +

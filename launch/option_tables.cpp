@@ -142,7 +142,7 @@ void add_bookkeeping(std::vector<Option>& table, TrainOptions& o) {
 void add_job(std::vector<Option>& table, SubmitOptions& o) {
   table.push_back(whole_option("nodes", o.nodes, kRanks, "Machines of the job"));
   table.push_back(whole_option("ranks-per-node", o.ranks_per_node, kRanks, "Ranks on each of them"));
-  table.push_back(path_option("time", o.time, "LIMIT", "Longest time of a start, as Slurm writes it: D-HH:MM:SS"));
+  table.push_back(path_option("time", o.time, "LIMIT", "Longest time of a start, as Slurm writes it: [D-]HH:MM:SS, or minutes; 0: no limit"));
   table.push_back(with_default_note(
       real_option("memory", o.memory, {.least = 0, .least_excluded = true}, "GB of memory to ask for on each machine"),
       "what the ranks plan, and some more"));

@@ -90,6 +90,18 @@ po::parsed_options cut(const po::options_description& known, const std::vector<s
 }  // namespace
 
 std::vector<std::string> words_of_line(const std::string& line) {
+  char quote = '\0';
+  for (size_t i = 0; i < line.size(); ++i) {
+    const char letter = line[i];
+    if (letter == '\\') {
+      ++i;  // the next one is itself
+    } else if (quote != '\0') {
+      if (letter == quote) quote = '\0';
+    } else if (letter == '"' || letter == '\'') {
+      quote = letter;
+    }
+  }
+  if (quote != '\0') refuse(std::string("a quote ") + quote + " is not closed");
   return po::split_unix(line);
 }
 

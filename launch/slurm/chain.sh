@@ -8,6 +8,8 @@ set -eu -o pipefail
 text=$1 data=$2/data run=$2/run name=$(basename "$2")
 shift 2
 trireme=${TRIREME:-trireme} # the program, on PATH unless TRIREME says where
+command -v "$trireme" >/dev/null || { echo "chain.sh: there is no $trireme on PATH: put it there, or say where by TRIREME=PATH" >&2 && exit 2; }
+[ -e "$text" ] || { echo "chain.sh: there is no text $text" >&2 && exit 2; }
 mkdir -p "$(dirname "$data")"
 
 job_number() { # the last line of its input, without the name of a cluster (NUMBER;CLUSTER); fails when it is none

@@ -30,6 +30,7 @@ esac
 # seconds to begin.
 asked= told= launched= began=0 interrupted=
 ask() {
+  [ -n "$asked" ] || echo "job.sh: Slurm's warning before the time limit, or a signal that was sent: asking the ranks to save" >&2
   asked=yes interrupted=yes
   [ -z "$told" ] && [ -n "$launched" ] || return
   told=yes
@@ -120,11 +121,11 @@ shown=$(patiently scontrol show job "$job") ||
   stop "$code" "exit $code, and for a minute Slurm did not say how the job stands: it is not requeued"
 shown=" ${shown//$'\n'/ } " # a start that Slurm has given up may live on beside the next one
 if [[ ! $shown =~ ' JobState='(RUNNING|SIGNALING)' '|' Reason=TimeLimit ' || $shown != *" Restarts=$restart "* ]]; then
-  stop "$code" "exit $code, and the job was cancelled or has been started again: it is not requeued"
+  stop "$code" "exit $code, and the job was cancelled or has been started again: it is not requeued (a new submit goes on)"
 fi
 newest=$(newest_step)
 idle=$(grep -c "^job $job restart .* found step $newest\$" "$starts")
 [ "$idle" -lt "$most_idle_starts" ] ||
-  stop "$code" "exit $code, and $idle starts in a row brought nothing after step $newest: it is not requeued"
+  stop "$code" "exit $code, and no checkpoint after step $newest came of $idle start(s) in a row: it is not requeued"
 echo "job.sh: exit $code at step $newest: requeued"
 patiently scontrol requeue "$job" || stop "$code" "exit $code, and for a minute Slurm did not requeue the job"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "launch/data_sets.h"
 #include "launch/initial_weights.h"
 #include "launch/model_source.h"
+#include "launch/number_text.h"
 #include "launch/option_tables.h"
 #include "launch/slurm/job_script.h"
 #include "launch/slurm/job_time.h"
@@ -23,6 +25,7 @@
 #include "runtime/calibration.h"
 #include "runtime/communicator.h"
 #include "runtime/error.h"
+#include "runtime/log.h"
 #include "runtime/program_start.h"
 
 namespace trireme::launch {
@@ -68,22 +71,45 @@ std::optional<TrainingSettings> settings_of(TrainOptions options, int ranks, con
   return settings;
 }
 
-/// Of the task that needs most, after all have been checked.
-int64_t memory_bytes(const SubmitOptions& options, const std::vector<TrainOptions>& tasks) {
-  int64_t most_bytes = options.memory ? static_cast<int64_t>(*options.memory * 1e9) : 0;
-  for (const TrainOptions& task : tasks) {
+/// That a node needs for the task, as far as its data is there.
+std::optional<int64_t> planned_bytes(const SubmitOptions& options, const SweepTask& task) {
+  try {
     const auto ranks = static_cast<int>(options.nodes * options.ranks_per_node);
-    const std::optional<TrainingSettings> settings = settings_of(task, ranks, options);
-    if (options.memory || !settings) continue;
-    most_bytes = std::max(most_bytes, node_memory_bytes(*settings, static_cast<int>(options.ranks_per_node)));
+    const std::optional<TrainingSettings> settings = settings_of(task.options, ranks, options);
+    if (!settings) return std::nullopt;
+    return node_memory_bytes(*settings, static_cast<int>(options.ranks_per_node));
+  } catch (const Error& error) {
+    if (task.place.empty()) throw;
+    throw Error(error.kind(), task.place + ": " + error.what());
   }
-  return most_bytes;
+}
+
+/// Of the task that needs most, after all have been checked; or what was asked for.
+int64_t memory_bytes(const SubmitOptions& options, const std::vector<SweepTask>& tasks) {
+  int64_t most_bytes = 0;
+  for (const SweepTask& task : tasks) most_bytes = std::max(most_bytes, planned_bytes(options, task).value_or(0));
+  if (!options.memory) return most_bytes;
+  const auto asked_bytes = static_cast<int64_t>(*options.memory * 1e9);
+  if (asked_bytes < most_bytes) {
+    runtime::log_warning("--memory asks for " + bytes_text(asked_bytes) + " of a node, and the plan is " +
+                         bytes_text(most_bytes) + ": Slurm may kill the job; without --memory the plan is asked for");
+  }
+  return asked_bytes;
 }
 
 void print(const std::string& script) {
   const bool written =
       std::fwrite(script.data(), 1, script.size(), stdout) == script.size() && std::fflush(stdout) == 0;
   if (!written) throw Error(ErrorKind::io, "cannot write to standard output");
+}
+
+/// To Slurm a job that it does not know is one that has ended well, long ago.
+void check_job_before(const std::string& job) {
+  if (job.empty()) return;
+  const std::string ask = "timeout 60 scontrol show job " + job + " 2>&1 | grep -q 'Invalid job id'";
+  if (std::system(ask.c_str()) != 0) return;  // it is known; or Slurm does not answer, which sbatch will say
+  throw Error(ErrorKind::usage,
+              "--after " + job + ": Slurm knows no such job (any more); leave --after out if it has ended well");
 }
 
 /// sbatch's own output, the job's number, follows the script on standard output. It copies this environment into the
@@ -126,21 +152,25 @@ int run_submit(const SubmitOptions& given) {
                 .program = std::filesystem::read_symlink("/proc/self/exe"),
                 .run = options.train.run,
                 .options = command_words(options.train)};
-  std::vector<TrainOptions> tasks;
+  std::vector<SweepTask> tasks;
   if (options.sweep.empty()) {
-    tasks.push_back(options.train);
-    check(tasks.back());
+    tasks.push_back({.words = {}, .options = options.train, .place = {}});
+    check(tasks.back().options);
   } else {
-    for (const SweepTask& task : read_sweep(options.sweep, options.train)) {
-      job.tasks.push_back(task.words);
-      tasks.push_back(task.options);
-      tasks.back().run += "/task-" + std::to_string(tasks.size());  // as job.sh has it
+    tasks = read_sweep(options.sweep, options.train);
+    for (size_t i = 0; i < tasks.size(); ++i) {
+      job.tasks.push_back(tasks[i].words);
+      tasks[i].options.run += "/task-" + std::to_string(i + 1);  // as job.sh has it
     }
   }
   job.memory_bytes = memory_bytes(options, tasks);
   const std::string script = fill_in(job);
   print(script);
-  if (!options.print) submit(script);
+  if (options.print) return 0;
+  check_job_before(options.after);
+  submit(script);
+  const std::string number = options.sweep.empty() ? "-JOB.out" : "-JOB_TASK.out";
+  runtime::log_info("submitted; what it says will lie in " + options.job_name + number + " here");
   return 0;
 }
 

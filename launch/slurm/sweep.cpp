@@ -25,7 +25,7 @@ std::vector<std::string> words_of(const OptionValue& value) {
 }
 
 SweepTask task_of_line(const std::string& line, const TrainOptions& all) {
-  SweepTask task{.words = words_of_line(line), .options = {}};
+  SweepTask task{.words = words_of_line(line), .options = {}, .place = {}};
   const OptionTable table = option_table(task.options);
   for (const GivenOption& given : cut_command_line("train", table.options, task.words)) {
     for (const std::string name : {"run", "resume", "threads", "device", "help"}) {
@@ -66,11 +66,14 @@ std::vector<SweepTask> read_sweep(const std::string& path, const TrainOptions& a
   for (int number = 1; std::getline(file, line); ++number) {
     const size_t begin = line.find_first_not_of(" \t\r");
     if (begin == std::string::npos || line[begin] == '#') continue;
+    if (line.back() == '\r') line.pop_back();
+    const std::string place = path + ":" + std::to_string(number);
     try {
       tasks.push_back(task_of_line(line, all));
     } catch (const std::exception& error) {
-      throw Error(ErrorKind::usage, path + ":" + std::to_string(number) + ": " + error.what());
+      throw Error(ErrorKind::usage, place + ": " + error.what());
     }
+    tasks.back().place = place;
   }
   if (tasks.empty()) throw Error(ErrorKind::usage, "--sweep: " + path + " has no line of options");
   return tasks;

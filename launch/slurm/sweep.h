@@ -15,6 +15,7 @@ std::vector<std::string> command_words(TrainOptions options);
 struct SweepTask {
   std::vector<std::string> words;  ///< of its line
   TrainOptions options;            ///< checked
+  std::string place;               ///< "FILE:LINE", for what is found wrong with it later
 };
 
 /// Empty lines and those that begin with # are left out. Throws Error(usage) naming file and line for what train would

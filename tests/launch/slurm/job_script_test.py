@@ -159,7 +159,7 @@ def gives_up_after_idle_starts(script):
     expect(job, job.start("save 12; exit 76", 2), (0, ["41"]))
     expect(job, job.start("exit 76", 3), (0, ["41"]))
     expect(job, job.start("exit 75", 4), (0, ["41"]))
-    expect(job, job.start("exit 76", 5), (76, []), "3 starts in a row brought nothing after step 12")
+    expect(job, job.start("exit 76", 5), (76, []), "no checkpoint after step 12 came of 3 start(s) in a row")
 
 
 def believes_the_run_more_than_the_launcher(script):

@@ -63,7 +63,8 @@ TEST(Submit, RefusesWhatTrainWouldRefuseOnThoseRanks) {
   expect({"--gpus-per-node", "1"}, "--gpus-per-node 1 needs --device cuda");
   expect({"--sweep", space.path("none")}, "--sweep: cannot read");
   expect({"--sweep", space.write("empty", "# nothing\n")}, "has no line of options");
-  expect({"--sweep", space.write("sweep", "--seed 2\n\n--tensor-parallel 3\n")}, "--tensor-parallel 3");
+  expect({"--sweep", space.write("sweep", "--seed 2\n\n--tensor-parallel 3\n")}, "sweep:3: --tensor-parallel 3");
+  expect({"--sweep", space.write("sweep", "--seed '2\n")}, "sweep:1: a quote ' is not closed");
   expect({"--sweep", space.write("sweep", "--seed 2\n--sed 3\n")}, "sweep:2: --sed is not an option of train");
   expect({"--sweep", space.write("sweep", "--run there\n")}, "sweep:1: --run is the same for all tasks");
   expect({"--sweep", space.write("sweep", "--seed 2\n--resume 8\n")}, "sweep:2: --resume is the same for all tasks");
@@ -79,6 +80,7 @@ TEST(Submit, LooksAtTheFilesThatTrainWillRead) {
   };
   expect({"--init-from", space.path("none")}, "--init-from " + space.path("none") + ": no such directory");
   expect({"--run", space.path("data")}, "is a prepared dataset");
+  expect({"--run", space.path("corpus.txt")}, "is not a directory");
   EXPECT_NE(run_trireme(submit_words(space, {"--print", "--calibration", space.path("none")})).exit_code, 0);
   const ProgramResult later = run_trireme(submit_words(
       space, {"--print", "--after", "17", "--init-from", space.path("none"), "--calibration", space.path("none")}));
@@ -122,6 +124,10 @@ TEST(Submit, WantsTheDataOrTheMemory) {
   const ProgramResult result =
       run_trireme(submit_words(space, {"--print", "--data", later, "--memory", "2", "--after", "17"}));
   EXPECT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_EQ(result.error, "");
+  const ProgramResult little = run_trireme(submit_words(space, {"--print", "--memory", "0.01"}));
+  EXPECT_EQ(little.exit_code, 0) << little.error;
+  EXPECT_NE(little.error.find("warning: --memory asks for 10.0 MB"), std::string::npos) << little.error;
   EXPECT_EQ(line_of(result.output, "#SBATCH --mem="), "#SBATCH --mem=1908M");  // 2e9 bytes in units of 2^20, rounded up
 }
 
@@ -163,6 +169,12 @@ TEST(Submit, GivesSbatchTheScriptThatItPrints) {
   EXPECT_EQ(result.output, script + "--parsable 4711\n");  // the job's number is the last word
   space.write("bin/sbatch", "#!/bin/sh\necho 'sbatch: error: no such partition' >&2; exit 1\n");
   EXPECT_EQ(run_trireme(submit_words(space, {}), settings).exit_code, 1);
+  const std::string scontrol =
+      space.write("bin/scontrol", "#!/bin/sh\necho 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1\n");
+  std::filesystem::permissions(scontrol, std::filesystem::perms::owner_all);
+  const ProgramResult unknown = run_trireme(submit_words(space, {"--after", "99"}), settings);
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_NE(unknown.error.find("--after 99: Slurm knows no such job"), std::string::npos) << unknown.error;
   std::filesystem::remove(sbatch);
   std::filesystem::create_symlink("/usr/bin/env", space.path("bin/env"));
   const ProgramSettings without{.environment = {{"PATH", space.path("bin")}}, .directory = ""};
