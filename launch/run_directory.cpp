@@ -80,6 +80,15 @@ json::object step_json(const StepRecord& record) {
   object["mfu"] = record.mfu ? json::value(*record.mfu) : json::value(nullptr);
   for (const auto& [phase, seconds] : record.phase_seconds) object[phase + "_seconds"] = seconds;
   if (record.validation_loss) object["validation_loss"] = *record.validation_loss;
+  if (record.busy) {
+    object["busiest_rank"] = record.busy->busiest_rank;
+    object["busy_seconds"] = record.busy->busy_seconds;
+    object["busy_seconds_median"] = record.busy->busy_seconds_median;
+    if (record.busy->slow) {
+      object["slow_rank"] = record.busy->slow->rank;
+      object["slow_by"] = record.busy->slow->by;
+    }
+  }
   if (record.skipped()) object["skipped"] = runtime::name(record.verdict);
   return object;
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "launch/slow_rank.h"
 #include "runtime/ops/adamw.h"
 
 namespace trireme::launch {
@@ -21,6 +22,7 @@ struct StepRecord {
   std::optional<double> mfu;
   std::map<std::string, double> phase_seconds;  ///< data, forward, backward, comm, optimizer, checkpoint, eval
   std::optional<double> validation_loss;        ///< on the steps that validate
+  std::optional<BusyVerdict> busy;              ///< of rank 0 at the end of an interval (busy_watch.h)
   runtime::UpdateVerdict verdict = runtime::UpdateVerdict::made;
 
   bool skipped() const { return verdict != runtime::UpdateVerdict::made; }

@@ -115,6 +115,7 @@ int TrainingRun::run(int64_t attempt) {
 /// next start then begins with the rollback.
 void TrainingRun::train() {
   begin_steps();
+  if (world_.size() > 1) busy_.emplace(world_, settings_.options.log_every);
   while (has_more() && !is_stopping_) {
     if (is_stuck()) {
       roll_back();
@@ -195,6 +196,7 @@ StepRecord TrainingRun::step() {
   if (profile_.steps == 1 && !profile_.first_step_left_out) profile_ = {.first_step_left_out = true};
   const ProfileScope profiled(stream_, settings_.options.profile ? &profile_.ops : nullptr);
   const runtime::Stopwatch watch;
+  if (busy_) busy_->begin_step(stream_);
   if (budget_) budget_->begin_step(steady_seconds());
   const std::vector<data::Microbatch>& batches = next_batches();
   const double data_seconds = watch.seconds();
@@ -226,6 +228,7 @@ StepRecord TrainingRun::step() {
                                           model::flops_per_token(settings_.config, settings_.sequence_length),
                                           settings_.calibration->fma_flops_per_second, world_.size());
   }
+  if (busy_) record.busy = busy_->end_step(stream_, record.step, record.step_seconds);
   add_to_profile(record);
   count(record);
   say_skipped(record, update.limits);
@@ -268,6 +271,16 @@ void TrainingRun::report(const StepRecord& record, int64_t target_tokens) {
   for (const auto& [phase, seconds] : record.phase_seconds) metrics_.add_phase_seconds(phase, seconds);
   metrics_.add_data_wait_seconds(record.phase_seconds.at("data"));
   report_messages();
+  if (record.busy) say_who_is_slow(*record.busy);
+}
+
+void TrainingRun::say_who_is_slow(const BusyVerdict& verdict) {
+  metrics_.record_busy_ranks({.busiest_rank = verdict.busiest_rank,
+                              .busy_seconds = verdict.busy_seconds,
+                              .least_busy_seconds = verdict.busy_seconds_least,
+                              .slow_by = verdict.slow ? verdict.slow->by : 0});
+  if (!verdict.ended.empty()) runtime::log_info(verdict.ended);
+  if (!verdict.named.empty()) runtime::log_warning(verdict.named);
 }
 
 void TrainingRun::report_messages() {

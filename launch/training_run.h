@@ -13,6 +13,7 @@
 #include "checkpoint/background_saver.h"
 #include "checkpoint/tensor_slice.h"
 #include "data/batch_loader.h"
+#include "launch/busy_watch.h"
 #include "launch/checkpoint_slices.h"
 #include "launch/profile_table.h"
 #include "launch/progress_line.h"
@@ -84,6 +85,7 @@ class TrainingRun {
   int64_t end_save(const checkpoint::SaveEnd& end);
   void report(const StepRecord& record, int64_t target_tokens);
   void report_messages();
+  void say_who_is_slow(const BusyVerdict& verdict);
   void count(const StepRecord& record);
   void say_skipped(const StepRecord& record, const runtime::UpdateLimits& limits) const;
   bool is_stuck() const;
@@ -125,6 +127,7 @@ class TrainingRun {
   int64_t lost_lines_ = 0;               ///< of log.jsonl
   std::optional<RunLog> log_;            ///< of the leader
   std::optional<ProgressLine> display_;  ///< of the leader
+  std::optional<BusyWatch> busy_;        ///< of several ranks
   StepProfile profile_;                  ///< of this rank's steps so far, with --profile
   runtime::TrainingMetrics metrics_;
 };

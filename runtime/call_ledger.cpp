@@ -1,16 +1,10 @@
 #include "runtime/call_ledger.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "runtime/stopwatch.h"
 
 namespace trireme::runtime {
-namespace {
-
-double monotonic_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 int64_t CallLedger::enter(const CommCall& call, const Traffic& traffic) {
   auto found = totals_.find(call.op);

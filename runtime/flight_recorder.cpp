@@ -1,6 +1,7 @@
 #include "runtime/flight_recorder.h"
 
 #include "runtime/message_engine.h"
+#include "runtime/stopwatch.h"
 
 namespace trireme::runtime {
 
@@ -37,6 +38,7 @@ void FlightRecorder::add_group(const std::shared_ptr<MessageGroup>& group) {
 }
 
 void FlightRecorder::wait_for(const MessageGroup& group, const CommCall& call) {
+  wait_began_ = monotonic_seconds();
   std::lock_guard lock(mutex_);
   wait_group_ = &group;
   wait_call_.op = call.op;  // the names of all ops fit into a string's own memory
@@ -47,6 +49,7 @@ void FlightRecorder::wait_for(const MessageGroup& group, const CommCall& call) {
 }
 
 void FlightRecorder::end_wait() {
+  waited_seconds_ += monotonic_seconds() - wait_began_;
   std::lock_guard lock(mutex_);
   wait_group_ = nullptr;
 }

@@ -90,12 +90,18 @@ class FlightRecorder {
   /// After a failure: groups stay, so that others can be told where it happened when their owners are gone.
   void keep_groups();
 
+  /// Of the training thread, between wait_for() and end_wait(), since the start; to be asked by that thread. What is
+  /// left of a rank's time it is busy.
+  double waited_seconds() const { return waited_seconds_; }
+
   /// Any thread.
   RankFlight flight() const;
 
  private:
   std::atomic<int64_t> count_ = 0;
   std::atomic<Phase> phase_ = Phase::starting;
+  double waited_seconds_ = 0;
+  double wait_began_ = 0;     ///< by monotonic_seconds()
   mutable std::mutex mutex_;  ///< of what follows
   std::vector<std::weak_ptr<MessageGroup>> groups_;
   std::vector<std::shared_ptr<MessageGroup>> kept_groups_;  ///< shared with their communicators

@@ -121,6 +121,13 @@ struct TrainingMetrics::State {
   Family<Gauge>& peak_flops = gauges("trireme_train_peak_flops", "Peak of all ranks in flop/s.");
   Family<Gauge>& mfu = gauges("trireme_train_mfu_ratio", "Model flops per second of the last step, share of the peak.");
   Family<Gauge>& ranks = gauges("trireme_train_ranks", "Ranks of the run.");
+  Family<Gauge>& slowest_rank =
+      gauges("trireme_train_slowest_rank", "Rank that was busy longest in a step, waiting for messages left out.");
+  Family<Gauge>& busy_seconds = gauges("trireme_train_busy_seconds", "How long that rank was busy in a step.");
+  Family<Gauge>& rank_skew = gauges("trireme_train_rank_skew_seconds",
+                                    "Busy time in a step of the busiest rank minus that of the least busy.");
+  Family<Gauge>& slow_by =
+      gauges("trireme_train_slow_rank_ratio", "Times the others' time of the rank named as slow, 0: none is.");
   Family<Counter>& comm_seconds =
       counters("trireme_train_comm_seconds_total", "Time from start to end of communicator calls of this rank.");
   Family<Counter>& comm_calls = counters("trireme_train_comm_calls_total", "Communicator calls of this rank.");
@@ -177,6 +184,13 @@ void TrainingMetrics::record_step(const StepMetrics& step) {
   if (state_->peak > 0 && step.step_seconds > 0) {
     state_->mfu.Add({}).Set(step.model_flops / step.step_seconds / state_->peak);
   }
+}
+
+void TrainingMetrics::record_busy_ranks(const BusyMetrics& busy) {
+  state_->slowest_rank.Add({}).Set(static_cast<double>(busy.busiest_rank));
+  state_->busy_seconds.Add({}).Set(busy.busy_seconds);
+  state_->rank_skew.Add({}).Set(busy.busy_seconds - busy.least_busy_seconds);
+  state_->slow_by.Add({}).Set(busy.slow_by);
 }
 
 void TrainingMetrics::record_skipped_step(const std::string& reason) {

@@ -25,6 +25,14 @@ struct StepMetrics {
   double model_flops = 0;
 };
 
+/// How long ranks were busy in a step, waiting for messages left out.
+struct BusyMetrics {
+  int64_t busiest_rank = 0;
+  double busy_seconds = 0;  ///< of that rank
+  double least_busy_seconds = 0;
+  double slow_by = 0;  ///< times the others' time, of a rank that is named as slow; 0: none is
+};
+
 class TrainingMetrics {
  public:
   explicit TrainingMetrics(const BuildInfo& build);
@@ -39,6 +47,7 @@ class TrainingMetrics {
   void set_ranks(int64_t healthy);
   /// Also sets the time of the last step to now.
   void record_step(const StepMetrics& step);
+  void record_busy_ranks(const BusyMetrics& busy);
   /// The update was not made; reason: nonfinite, outlier. Comes with the step's record_step.
   void record_skipped_step(const std::string& reason);
   void record_validation(double loss);

@@ -5,6 +5,11 @@
 
 namespace trireme::runtime {
 
+/// That clock, for times that are told apart from each other later: alike in all processes of a machine, not on two.
+inline double monotonic_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 class Stopwatch {
  public:
   /// Since construction or the last lap.

@@ -96,6 +96,10 @@ bool reap(pid_t child, int& status, Clock::time_point deadline) {
   return true;
 }
 
+std::string program_of(const ProgramSettings& settings) {
+  return settings.program.empty() ? TRIREME_PROGRAM : settings.program;
+}
+
 const std::vector<std::string> kLauncher{"mpirun", "--oversubscribe", "--bind-to", "none"};
 
 /// A container's user is often root; ob1 and vader spare the search for network hardware (0.2 s a start).
@@ -139,14 +143,14 @@ ProgramResult run_command(const std::vector<std::string>& words, const ProgramSe
 }
 
 ProgramResult run_trireme(const std::vector<std::string>& words, const ProgramSettings& settings) {
-  std::vector<std::string> all{TRIREME_PROGRAM};
+  std::vector<std::string> all{program_of(settings)};
   all.insert(all.end(), words.begin(), words.end());
   return run_command(all, settings);
 }
 
 ProgramResult run_trireme_ranks(int ranks, const std::vector<std::string>& words, const ProgramSettings& settings) {
   std::vector<std::string> all = kLauncher;
-  all.insert(all.end(), {"-n", std::to_string(ranks), TRIREME_PROGRAM});
+  all.insert(all.end(), {"-n", std::to_string(ranks), program_of(settings)});
   all.insert(all.end(), words.begin(), words.end());
   return run_command(all, with_mpi(settings));
 }
@@ -156,7 +160,7 @@ ProgramResult run_trireme_different_ranks(const std::vector<std::vector<std::str
   std::vector<std::string> all = kLauncher;
   for (const std::vector<std::string>& words : words_of_ranks) {
     if (all.size() > kLauncher.size()) all.emplace_back(":");
-    all.insert(all.end(), {"-n", "1", TRIREME_PROGRAM});
+    all.insert(all.end(), {"-n", "1", program_of(settings)});
     all.insert(all.end(), words.begin(), words.end());
   }
   return run_command(all, with_mpi(settings));

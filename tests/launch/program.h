@@ -16,6 +16,7 @@ struct ProgramResult {
 };
 
 struct ProgramSettings {
+  std::string program = {};                        ///< empty: build/<preset>/bin/trireme
   std::map<std::string, std::string> environment;  ///< added to this process's own
   std::string directory;                           ///< working directory; empty: this process's own
   double timeout_seconds = 60;

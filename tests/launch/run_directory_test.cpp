@@ -60,6 +60,20 @@ TEST_F(RunDirectoryTest, LogLineIsOneObjectWithNumbers) {
       "\"step_seconds\": 0.25, \"tokens_per_second\": 3072.0, \"mfu\": null, \"forward_seconds\": 0.1}\n");
 }
 
+TEST_F(RunDirectoryTest, LogLineTellsWhoIsBusyAndWhoIsSlow) {
+  StepRecord record = record_of(7);
+  record.busy = {.busiest_rank = 2, .busy_seconds = 0.5, .busy_seconds_median = 0.25};
+  const auto even = step_json(record);
+  EXPECT_EQ(even.at("busiest_rank"), 2);
+  EXPECT_EQ(even.at("busy_seconds"), 0.5);
+  EXPECT_EQ(even.at("busy_seconds_median"), 0.25);
+  EXPECT_FALSE(even.contains("slow_rank"));
+  record.busy->slow = {.rank = 2, .by = 2};
+  const auto uneven = step_json(record);
+  EXPECT_EQ(uneven.at("slow_rank"), 2);
+  EXPECT_EQ(uneven.at("slow_by"), 2.0);
+}
+
 TEST_F(RunDirectoryTest, LogNumbersReadBackAsTheSameValue) {
   RunLog log = open().open_log(0);
   StepRecord record = record_of(1);

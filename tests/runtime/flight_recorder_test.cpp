@@ -152,6 +152,26 @@ TEST(FlightRecorder, KeepsTheGroupsOfAFailure) {
   });
 }
 
+TEST(FlightRecorder, AddsUpWhatTheThreadWaitedInAndNothingElse) {
+  std::atomic<FlightRecorder*> first = nullptr;
+  run_local_ranks(2, [&](Communicator& world) {
+    FlightRecorder& recorder = *world.recorder();
+    if (world.rank() == 0) first = &recorder;
+    world.barrier().wait();
+    const double before = recorder.waited_seconds();
+    if (world.rank() == 1) {
+      while (!first.load()->flight().waits) std::this_thread::yield();
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      EXPECT_EQ(recorder.waited_seconds(), before);
+    }
+    world.barrier().wait();
+    if (world.rank() == 0) {
+      EXPECT_GE(recorder.waited_seconds() - before, 0.05);
+    }
+    world.barrier().wait();  // the recorder of rank 0 is looked at until here
+  });
+}
+
 TEST(FlightRecorder, PhasesEndWithTheirScopes) {
   FlightRecorder recorder;
   recorder.set_phase(Phase::training);

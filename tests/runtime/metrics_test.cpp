@@ -73,6 +73,20 @@ TEST(Metrics, CommunicationTotalsAreCountersThatNeverFall) {
   EXPECT_EQ(value_of(metrics.text(), series), "12288");
 }
 
+TEST(Metrics, TellsWhoIsBusyAndWhoIsSlow) {
+  TrainingMetrics metrics({});
+  metrics.record_busy_ranks({.busiest_rank = 3, .busy_seconds = 0.75, .least_busy_seconds = 0.5, .slow_by = 1.5});
+  std::string page = metrics.text();
+  EXPECT_EQ(value_of(page, "trireme_train_slowest_rank"), "3");
+  EXPECT_EQ(value_of(page, "trireme_train_busy_seconds"), "0.75");
+  EXPECT_EQ(value_of(page, "trireme_train_rank_skew_seconds"), "0.25");
+  EXPECT_EQ(value_of(page, "trireme_train_slow_rank_ratio"), "1.5");
+  metrics.record_busy_ranks({.busiest_rank = 1, .busy_seconds = 0.5, .least_busy_seconds = 0.5});
+  page = metrics.text();
+  EXPECT_EQ(value_of(page, "trireme_train_slowest_rank"), "1");
+  EXPECT_EQ(value_of(page, "trireme_train_slow_rank_ratio"), "0");
+}
+
 TEST(Metrics, ProcessSeriesAreMeasured) {
   TrainingMetrics metrics({.version = "0.1.0", .commit = "abc"});
   const std::string page = metrics.text();

@@ -5,6 +5,7 @@
 //   skip   leaves the call out
 //   other  makes a barrier instead
 //   sleep  does not come back from what it does outside of any call
+//   busy   computes for TRIREME_TEST_BUSY_SECONDS before it, and before all later ones of that kind
 // and says so: "planted fault: rank 2 skip".
 #include <unistd.h>
 
@@ -37,16 +38,25 @@ Fault fault_of_environment() {
   return fault;
 }
 
-std::chrono::duration<double> sync_time() {
-  const char* text = std::getenv("TRIREME_TEST_SYNC_SECONDS");
+std::chrono::duration<double> time_of_environment(const char* name) {
+  const char* text = std::getenv(name);
   return std::chrono::duration<double>(text == nullptr ? 0 : std::atof(text));
+}
+
+/// As a slower processor would be: it sleeps in nothing.
+void be_busy() {
+  const auto end = std::chrono::steady_clock::now() + time_of_environment("TRIREME_TEST_BUSY_SECONDS");
+  while (std::chrono::steady_clock::now() < end) continue;
 }
 
 /// "" while nothing is to go wrong.
 std::string fault_at(int rank, const std::string& group, std::string_view op) {
   static const Fault fault = fault_of_environment();
   static int64_t calls = 0;
-  if (rank != fault.rank || group != fault.group || op != fault.op || calls++ != fault.position) return {};
+  if (rank != fault.rank || group != fault.group || op != fault.op) return {};
+  const int64_t position = calls++;
+  if (fault.what == "busy" && position > fault.position) return fault.what;  // it was said
+  if (position != fault.position) return {};
   std::fprintf(stderr, "planted fault: rank %d %s\n", rank, fault.what.c_str());
   return fault.what;
 }
@@ -73,12 +83,13 @@ Pending planted_start(MessageEngine* engine, MessageQueue& queue, std::shared_pt
   if (what == "skip") return {};
   if (what == "other") return real_start(engine, queue, std::move(group), {.op = CollectiveOp::barrier}, "barrier");
   while (what == "sleep") pause();  // signals are no reason to go on
+  if (what == "busy") be_busy();
   return real_start(engine, queue, std::move(group), call, op);
 }
 
 int __real_fsync(int descriptor);
 int __wrap_fsync(int descriptor) {
-  std::this_thread::sleep_for(sync_time());
+  std::this_thread::sleep_for(time_of_environment("TRIREME_TEST_SYNC_SECONDS"));
   return __real_fsync(descriptor);
 }
 
