@@ -33,6 +33,12 @@ std::string fixed_text(double value, int places) {
   return {buffer.data(), end};
 }
 
+std::string sizes_text(std::span<const int64_t> sizes) {
+  std::string text;
+  for (const int64_t size : sizes) text += (text.empty() ? "" : "x") + std::to_string(size);
+  return text;
+}
+
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::string text;
   for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@ std::string grouped(int64_t value);
 
 /// 2.50 for (2.5, 2)
 std::string fixed_text(double value, int places);
+
+/// "768x64"
+std::string sizes_text(std::span<const int64_t> sizes);
 
 /// "(768, 64)"
 std::string shape_text(const std::vector<int64_t>& shape);

@@ -96,6 +96,9 @@ void check(TrainOptions& o) {
       o.rollback_after == 0 || o.checkpoint_every > 0,
       given("rollback-after", o.rollback_after) +
           " needs checkpoints to go back to, and --checkpoint-every 0 makes none on the way: give a number of steps");
+  const TrainOptions defaults;
+  require(!o.trace.empty() || (o.trace_steps == defaults.trace_steps && o.trace_skip == defaults.trace_skip),
+          "--trace-steps and --trace-skip say which steps --trace FILE records, which is not given");
   constexpr double kLeastWatchdog = 3;  // seconds: beats and a busy machine need some
   require(o.watchdog_timeout == 0 || o.watchdog_timeout >= kLeastWatchdog,
           "--watchdog-timeout " + number_text(o.watchdog_timeout) +

@@ -134,6 +134,12 @@ void add_bookkeeping(std::vector<Option>& table, TrainOptions& o) {
       path_option("calibration", o.calibration, "FILE", "Peaks by trireme bench --calibrate, for mfu and --profile"),
       "no mfu"));
   table.push_back(flag_option("profile", o.profile, "Print at the end where the time of a step went"));
+  table.push_back(with_default_note(
+      path_option("trace", o.trace, "FILE",
+                  "Record steps of all ranks, ops, messages and who waits for whom, for ui.perfetto.dev"),
+      "none"));
+  table.push_back(whole_option("trace-steps", o.trace_steps, kPositive, "Steps that --trace records"));
+  table.push_back(whole_option("trace-skip", o.trace_skip, kPositive, "Steps of this start before those"));
   table.push_back(real_option("watchdog-timeout", o.watchdog_timeout, {},
                               "Seconds without progress, ten times as many where files are read and written, after "
                               "which a rank that others wait for ends the job, 0: never"));

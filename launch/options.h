@@ -81,6 +81,9 @@ struct TrainOptions {
   int64_t log_every = 10;
   std::string calibration;  ///< empty: no peak is known
   bool profile = false;
+  std::string trace;             ///< a file; empty: none
+  int64_t trace_steps = 10;      ///< to record
+  int64_t trace_skip = 1;        ///< before them
   double watchdog_timeout = 60;  ///< seconds; 0: nobody is watched
 };
 

@@ -34,13 +34,6 @@ std::string percent(double part) {
   return fixed_text(100 * part, 1) + "%";
 }
 
-/// 1024x768x2304
-std::string sizes_text(const runtime::Shape& sizes) {
-  std::string text;
-  for (const int64_t size : sizes.sizes()) text += (text.empty() ? "" : "x") + std::to_string(size);
-  return text;
-}
-
 /// Cells that are too long would push the others out of their columns.
 std::string line(const std::array<std::string, 7>& cells) {
   constexpr std::array<int, 7> kWidths{-26, -17, 7, 11, 8, 16, 9};
@@ -68,7 +61,7 @@ std::string op_line(const Row& row, const StepProfile& profile, const StepScale&
   const int64_t amount = computes ? row.flops : row.bytes;
   const std::string rate =
       amount == 0 ? "-" : rate_text(static_cast<double>(amount) / row.seconds, computes ? "flop" : "B");
-  return line({row.op, sizes_text(row.sizes), fixed_text(static_cast<double>(row.calls) / steps, 0),
+  return line({row.op, sizes_text(row.sizes.sizes()), fixed_text(static_cast<double>(row.calls) / steps, 0),
                fixed_text(1e3 * row.seconds / steps, 3), percent(row.seconds / profile.step_seconds), rate, of_peak});
 }
 

@@ -20,6 +20,7 @@
 #include "launch/run_tokenizer.h"
 #include "launch/run_watch.h"
 #include "launch/stop_request.h"
+#include "launch/trace_file.h"
 #include "launch/training_run.h"
 #include "model/stages.h"
 #include "runtime/cuda_queue.h"
@@ -155,6 +156,7 @@ int train(const TrainOptions& options, runtime::Communicator& world, RunWatch& w
     for (const data::TokenDataset& dataset : validation) dataset.check_all();
   }
   check_run(files, settings);
+  if (world.rank() == 0 && !options.trace.empty()) check_trace_file(files, options.trace);
   settings.initial_weights = initial_weights_of_new_run(files, world, settings);
   const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution, settings.layout.mesh,
                                                         settings.step_shape(), settings.update(0, 1), world.rank());

@@ -116,6 +116,10 @@ int TrainingRun::run(int64_t attempt) {
 void TrainingRun::train() {
   begin_steps();
   if (world_.size() > 1) busy_.emplace(world_, settings_.options.log_every);
+  if (const TrainOptions& o = settings_.options; !o.trace.empty()) {
+    trace_.emplace(StepTraceOptions{.file = o.trace, .steps = o.trace_steps, .skip = o.trace_skip}, files_, world_,
+                   *trainer_);
+  }
   while (has_more() && !is_stopping_) {
     if (is_stuck()) {
       roll_back();
@@ -127,6 +131,7 @@ void TrainingRun::train() {
     if (validates() && !is_stopping_) validate(record);  // it may take long, and fail: what was trained is saved
     if (is_leader()) note(record);
   }
+  if (trace_) trace_->finish();
 }
 
 int64_t TrainingRun::saved_bytes() const {
@@ -183,6 +188,7 @@ void TrainingRun::log(const StepRecord& record) {
 /// In a phase of its own: a disk may take its time.
 const std::vector<data::Microbatch>& TrainingRun::next_batches() {
   const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::loading);
+  const runtime::TraceSpan span(events(), "data");
   return loader_->next();
 }
 
@@ -195,6 +201,7 @@ StepRecord TrainingRun::step() {
   // The first step makes plans and touches memory: it counts only where there is no other.
   if (profile_.steps == 1 && !profile_.first_step_left_out) profile_ = {.first_step_left_out = true};
   const ProfileScope profiled(stream_, settings_.options.profile ? &profile_.ops : nullptr);
+  if (trace_) trace_->begin_step(progress_.step + 1);
   const runtime::Stopwatch watch;
   if (busy_) busy_->begin_step(stream_);
   if (budget_) budget_->begin_step(steady_seconds());
@@ -228,6 +235,7 @@ StepRecord TrainingRun::step() {
                                           model::flops_per_token(settings_.config, settings_.sequence_length),
                                           settings_.calibration->fma_flops_per_second, world_.size());
   }
+  if (trace_) trace_->end_step();
   if (busy_) record.busy = busy_->end_step(stream_, record.step, record.step_seconds);
   add_to_profile(record);
   count(record);
@@ -303,6 +311,7 @@ void TrainingRun::report_messages() {
 /// ask each other, and learn it behind that microbatch.
 void TrainingRun::validate(StepRecord& record) {
   const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::validating);
+  const runtime::TraceSpan span(events(), "validation");
   const runtime::Stopwatch watch;
   model::reset_loss(*trainer_);
   validation_->rewind();
@@ -326,6 +335,7 @@ void TrainingRun::validate(StepRecord& record) {
 /// What training waits for: the copy, and a save before it that is not done yet. The last save is waited for.
 void TrainingRun::save(StepRecord& record) {
   const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::saving);
+  const runtime::TraceSpan span(events(), "checkpoint");
   const runtime::Stopwatch watch;
   if (saver_->in_flight()) {
     const int64_t late_step = end_save(saver_->finish());

@@ -19,6 +19,7 @@
 #include "launch/progress_line.h"
 #include "launch/run_directory.h"
 #include "launch/step_record.h"
+#include "launch/step_trace.h"
 #include "launch/stop_plan.h"
 #include "launch/time_limit.h"
 #include "launch/training_settings.h"
@@ -94,6 +95,7 @@ class TrainingRun {
   void check_end() const;
   void add_to_profile(const StepRecord& record);
   void print_profile() const;
+  runtime::Trace* events() { return trace_ ? trace_->trace() : nullptr; }
   bool is_leader() const { return world_.rank() == 0; }
   bool due(int64_t every) const { return every > 0 && progress_.step % every == 0; }
   /// A run that ends among bad steps goes back first.
@@ -128,6 +130,7 @@ class TrainingRun {
   std::optional<RunLog> log_;            ///< of the leader
   std::optional<ProgressLine> display_;  ///< of the leader
   std::optional<BusyWatch> busy_;        ///< of several ranks
+  std::optional<StepTrace> trace_;       ///< with --trace
   StepProfile profile_;                  ///< of this rank's steps so far, with --profile
   runtime::TrainingMetrics metrics_;
 };

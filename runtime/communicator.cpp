@@ -97,4 +97,22 @@ std::vector<std::string> all_gather_bytes(Communicator& communicator, const std:
   return texts;
 }
 
+void send_bytes(Communicator& communicator, const std::string& bytes, int peer) {
+  auto size = static_cast<int64_t>(bytes.size());
+  communicator.send(view_of(std::span<int64_t>(&size, 1), {1}), peer).wait();
+  if (bytes.empty()) return;
+  const std::span all(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  communicator.send(view_of(all, {size}), peer).wait();
+}
+
+std::string recv_bytes(Communicator& communicator, int peer) {
+  int64_t size = 0;
+  communicator.recv(view_of(std::span<int64_t>(&size, 1), {1}), peer).wait();
+  std::string bytes(static_cast<size_t>(size), '\0');
+  if (bytes.empty()) return bytes;
+  const std::span all(reinterpret_cast<uint8_t*>(bytes.data()), bytes.size());
+  communicator.recv(view_of(all, {size}), peer).wait();
+  return bytes;
+}
+
 }  // namespace trireme::runtime

@@ -128,4 +128,8 @@ std::unique_ptr<Communicator> solo_communicator();
 /// Every rank's bytes, in rank order. For the ends of the program (options, manifests): it allocates.
 std::vector<std::string> all_gather_bytes(Communicator& communicator, const std::string& bytes);
 
+/// One rank's bytes to another, of any number; they allocate too.
+void send_bytes(Communicator& communicator, const std::string& bytes, int peer);
+std::string recv_bytes(Communicator& communicator, int peer);
+
 }  // namespace trireme::runtime

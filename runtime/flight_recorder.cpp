@@ -31,6 +31,15 @@ std::optional<Phase> phase_from_name(std::string_view text) {
   return std::nullopt;
 }
 
+int64_t entered_calls(const RankFlight& flight) {
+  int64_t calls = 0;
+  for (const GroupFlight& group : flight.groups) {
+    calls += group.entered;
+    for (const auto& [peer, sent, received] : group.messages) calls += sent + received;
+  }
+  return calls;
+}
+
 void FlightRecorder::add_group(const std::shared_ptr<MessageGroup>& group) {
   std::lock_guard lock(mutex_);
   std::erase_if(groups_, [](const auto& old) { return old.expired(); });
@@ -38,7 +47,8 @@ void FlightRecorder::add_group(const std::shared_ptr<MessageGroup>& group) {
 }
 
 void FlightRecorder::wait_for(const MessageGroup& group, const CommCall& call) {
-  wait_began_ = monotonic_seconds();
+  wait_ = {
+      .begin = monotonic_seconds(), .op = call.op, .group = group.id, .peer = call.peer, .position = call.position};
   std::lock_guard lock(mutex_);
   wait_group_ = &group;
   wait_call_.op = call.op;  // the names of all ops fit into a string's own memory
@@ -49,7 +59,9 @@ void FlightRecorder::wait_for(const MessageGroup& group, const CommCall& call) {
 }
 
 void FlightRecorder::end_wait() {
-  waited_seconds_ += monotonic_seconds() - wait_began_;
+  wait_.end = monotonic_seconds();
+  waited_seconds_ += wait_.end - wait_.begin;
+  if (trace_ != nullptr) trace_->add_wait(wait_);
   std::lock_guard lock(mutex_);
   wait_group_ = nullptr;
 }

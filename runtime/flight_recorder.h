@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "runtime/dtype.h"
+#include "runtime/trace.h"
 
 namespace trireme::runtime {
 
@@ -69,7 +70,9 @@ struct RankFlight {
   bool operator==(const RankFlight&) const = default;
 };
 
-struct CommCall;
+/// That it has begun, in all groups of several ranks.
+int64_t entered_calls(const RankFlight& flight);
+
 struct MessageGroup;
 
 class FlightRecorder {
@@ -94,6 +97,10 @@ class FlightRecorder {
   /// left of a rank's time it is busy.
   double waited_seconds() const { return waited_seconds_; }
 
+  /// Calls and waits are recorded there too from now on; null: no longer. The trace outlives that.
+  void trace_into(Trace* trace) { trace_ = trace; }
+  Trace* trace() { return trace_; }
+
   /// Any thread.
   RankFlight flight() const;
 
@@ -101,7 +108,8 @@ class FlightRecorder {
   std::atomic<int64_t> count_ = 0;
   std::atomic<Phase> phase_ = Phase::starting;
   double waited_seconds_ = 0;
-  double wait_began_ = 0;     ///< by monotonic_seconds()
+  TracedWait wait_;           ///< that goes on, or the last one
+  Trace* trace_ = nullptr;    ///< the caller's of trace_into()
   mutable std::mutex mutex_;  ///< of what follows
   std::vector<std::weak_ptr<MessageGroup>> groups_;
   std::vector<std::shared_ptr<MessageGroup>> kept_groups_;  ///< shared with their communicators

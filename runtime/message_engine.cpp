@@ -78,7 +78,8 @@ Pending MessageEngine::start(MessageQueue& queue, std::shared_ptr<MessageGroup> 
                    .dtype = dtype,
                    .position = queue.posted(),
                    .peer = one_way ? group->world_ranks[static_cast<size_t>(call.peer)] : -1};
-  entered.sequence = group->ledger.enter(entered, sent_traffic(plan));
+  const Traffic sent = sent_traffic(plan);
+  entered.sequence = group->ledger.enter(entered, sent);
 
   const LocalCopy copy = plan.local_copy();
   const auto* from = static_cast<const std::byte*>(call.input.data) + copy.input_begin * size_bytes(dtype);
@@ -89,6 +90,8 @@ Pending MessageEngine::start(MessageQueue& queue, std::shared_ptr<MessageGroup> 
     group->ledger.leave(entered.sequence);
     return {};
   }
+  operation->traced_ = Trace::kNone;
+  if (recorder_.trace() != nullptr) operation->traced_ = recorder_.trace()->enter(entered, group->id, sent.bytes);
   operation->engine_ = this;
   operation->group_ = std::move(group);
   operation->call_ = call;

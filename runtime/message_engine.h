@@ -68,7 +68,8 @@ class MessageOperation : public Pending::Operation {
   std::shared_ptr<MessageGroup> group_;
   CollectiveCall call_;
   CollectivePlan plan_;
-  CommCall entered_;       ///< as the ledger has it
+  CommCall entered_;  ///< as the ledger has it
+  int64_t traced_ = Trace::kNone;
   int64_t next_lane_ = 0;  ///< -1 stands for the headers
   int64_t lanes_left_ = 0;
   CallHeader own_header_;

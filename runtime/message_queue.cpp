@@ -146,6 +146,7 @@ void MessageQueue::end_lane(Lane& lane) {
   if (--operation->lanes_left_ > 0) return;
   std::erase(operations_, operation);
   group_->ledger.leave(operation->entered_.sequence);
+  if (Trace* trace = engine_.recorder().trace()) trace->leave(operation->traced_);
   engine_.recorder().tick();
   --engine_.in_flight_;
   operation->engine_ = nullptr;

@@ -27,7 +27,7 @@ class OpenRecording {
 }  // namespace
 
 void Recording::run(Stream& stream, const std::function<void()>& action) {
-  if (stream.device() != Device::cuda || stream.is_profiled() || !has_run_) {
+  if (stream.device() != Device::cuda || stream.is_timed() || !has_run_) {
     action();
     has_run_ = true;
     return;

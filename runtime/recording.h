@@ -12,7 +12,7 @@ class Recording {
  public:
   /// Runs `action`, whose ops go to `stream`. On the GPU the first call runs it as it comes (libraries choose their
   /// algorithms then), the second records it, and later ones repeat the record without calling `action`: so it may do
-  /// nothing but ops, whose operands and numbers must be those of the call that was recorded. A profiled stream is not
+  /// nothing but ops, whose operands and numbers must be those of the call that was recorded. A timed stream is not
   /// recorded. Costs are counted each time.
   void run(Stream& stream, const std::function<void()>& action);
 

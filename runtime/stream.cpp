@@ -36,7 +36,10 @@ void OpScope::end() noexcept {
   } catch (const Error& error) {
     log_error(error.what());
   }
-  call_->profile.add(call_->cost, call_->watch.seconds());
+  const double end_seconds = monotonic_seconds();
+  const auto& [stream, cost, begin_seconds] = *call_;
+  if (stream.profile_ != nullptr) stream.profile_->add(cost, end_seconds - begin_seconds);
+  if (stream.trace_ != nullptr) stream.trace_->add_op(cost, begin_seconds, end_seconds);
 }
 
 }  // namespace trireme::runtime

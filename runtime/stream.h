@@ -11,6 +11,7 @@
 #include "runtime/op_cost.h"
 #include "runtime/op_profile.h"
 #include "runtime/stopwatch.h"
+#include "runtime/trace.h"
 
 namespace trireme::runtime {
 
@@ -41,8 +42,16 @@ class Stream {
 
   /// Times every call from now on into `profile`, which outlives this stream or the next call; null: no longer. On the
   /// GPU each op is then waited for, so that the whole takes longer than without a profile.
-  void profile_into(OpProfile* profile) { profile_ = profile; }
-  bool is_profiled() const { return profile_ != nullptr; }
+  void profile_into(OpProfile* profile) {
+    profile_ = profile;
+    is_timed_ = profile_ != nullptr || trace_ != nullptr;
+  }
+  /// Likewise records every call in `trace`.
+  void trace_into(Trace* trace) {
+    trace_ = trace;
+    is_timed_ = profile_ != nullptr || trace_ != nullptr;
+  }
+  bool is_timed() const { return is_timed_; }
 
   const CostRecord& costs() const { return costs_; }
   /// Of work that is repeated without its ops being called.
@@ -60,16 +69,18 @@ class Stream {
   CostRecord costs_;
   std::function<void()> progress_;
   OpProfile* profile_ = nullptr;
+  Trace* trace_ = nullptr;
+  bool is_timed_ = false;  ///< by either: one look at an op that nobody times
   bool recomputing_ = false;
 };
 
-/// Lasts from an op's dispatch to its end, and adds its time to the stream's profile where there is one.
+/// Lasts from an op's dispatch to its end, and tells its time to the stream's profile and trace where there are any.
 class [[nodiscard]] OpScope {
  public:
   OpScope(Stream& stream, const OpCost& cost) {
-    if (stream.profile_ == nullptr) return;
+    if (!stream.is_timed_) return;
     stream.wait();
-    call_.emplace(Call{stream, *stream.profile_, cost, Stopwatch()});
+    call_.emplace(Call{stream, cost, monotonic_seconds()});
   }
   /// An op that fails on the GPU is found by the next wait that is no destructor.
   ~OpScope() {
@@ -81,9 +92,8 @@ class [[nodiscard]] OpScope {
  private:
   struct Call {
     Stream& stream;
-    OpProfile& profile;
     OpCost cost;
-    Stopwatch watch;
+    double begin_seconds;
   };
   void end() noexcept;
   std::optional<Call> call_;

@@ -75,13 +75,13 @@ Execution execution_of(const BenchOptions& options) {
 
 StepLayout layout_of(const BenchOptions& options, int64_t ranks) {
   StepLayout layout{.config = preset(options.text("--model")),
-                .execution = execution_of(options),
-                .mesh = {.tp = static_cast<int>(options.number("--tensor-parallel")),
-                         .dp = 1,
-                         .pp = static_cast<int>(options.number("--pipeline-parallel"))},
-                .shape = {.B = options.number("--microbatch-size"),
-                          .T = options.number("--sequence-length"),
-                          .microbatches = options.number("--microbatches")}};
+                    .execution = execution_of(options),
+                    .mesh = {.tp = static_cast<int>(options.number("--tensor-parallel")),
+                             .dp = 1,
+                             .pp = static_cast<int>(options.number("--pipeline-parallel"))},
+                    .shape = {.B = options.number("--microbatch-size"),
+                              .T = options.number("--sequence-length"),
+                              .microbatches = options.number("--microbatches")}};
   if (layout.config.vocabulary_size == 0) layout.config.vocabulary_size = 256;  // bytes
   if (ranks % layout.mesh.world_size() != 0) {
     throw options.wrong("--tensor-parallel " + options.text("--tensor-parallel") + " x --pipeline-parallel " +
@@ -195,16 +195,6 @@ struct StepCount {
   bool profiled = false;
 };
 
-/// Calls that this rank has entered in groups of several ranks.
-int64_t entered_calls(const runtime::RankFlight& flight) {
-  int64_t calls = 0;
-  for (const runtime::GroupFlight& group : flight.groups) {
-    calls += group.entered;
-    for (const auto& [peer, sent, received] : group.messages) calls += sent + received;
-  }
-  return calls;
-}
-
 /// Steps follow each other as in training: what one leaves in flight is the next one's to wait for.
 Measured run_steps(Trainer& trainer, const StepLayout& layout, const StepCount& count, runtime::Communicator& world) {
   const auto batches = make_batches(layout, trainer.groups.at.dp);
@@ -234,7 +224,7 @@ Measured run_steps(Trainer& trainer, const StepLayout& layout, const StepCount& 
     measured.times.push_back(result.times);
   }
   measured.ticks = flight().count - flight_before.count;
-  measured.calls = entered_calls(flight()) - entered_calls(flight_before);
+  measured.calls = runtime::entered_calls(flight()) - runtime::entered_calls(flight_before);
   trainer.stream.profile_into(nullptr);
   measured.sent = bytes_by_axis(difference(sent_messages(trainer.groups), before));
   return measured;

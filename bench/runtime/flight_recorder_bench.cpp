@@ -1,11 +1,13 @@
 // What the records of a rank cost, and the watchdog's beats, in CPU time of one thread:
 //   build/cpu-release/bin/flight_recorder_bench [--benchmark_repetitions=9]
-// tick: an op or a message; call: a call's entering and leaving in the books; wait: beginning and end of one;
+// tick: an op or a message; call: a call's entering and leaving in the books; wait: beginning and end of one, timed;
+// flops_of_step: what of a step's costs tells slow ranks apart;
 // beat: what a rank is at, looked up and written as a line, a step further each time; hear, judge: of rank 0, for each
 // rank of P. A step costs ticks x tick + calls x (call + wait), with the counts that layout_bench prints
 // (recorder_ticks, recorder_calls): bench/results/watchdog.md.
 #include <benchmark/benchmark.h>
 
+#include <array>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -27,6 +29,40 @@ std::shared_ptr<MessageGroup> make_group(int id, int size, const std::string& na
 CommCall all_reduce(int64_t position) {
   return {.op = "all_reduce", .elements = 1 << 20, .dtype = DType::fp32, .position = position};
 }
+
+/// The flops of a step, asked for at its beginning and at its end: a rank is held against others by its time for them.
+void flops_of_step(benchmark::State& state) {
+  constexpr std::array kOps{"adamw",
+                            "add",
+                            "attention_forward",
+                            "attention_backward",
+                            "copy_from_host",
+                            "embed",
+                            "embed_b",
+                            "fill",
+                            "fill_positions",
+                            "gelu_backward",
+                            "layer_norm",
+                            "layer_norm_b",
+                            "linear_forward",
+                            "linear_b_input",
+                            "linear_b_weight",
+                            "loss_partials",
+                            "loss_combine",
+                            "loss_gradient",
+                            "read_scalars",
+                            "sum_of_squares"};
+  CostRecord costs;
+  for (const char* op : kOps) costs.add({.op = op, .flops = 1, .bytes = 1});
+  int64_t before = 0;
+  for (auto _ : state) {
+    before = costs.sum().flops - before;
+    benchmark::DoNotOptimize(before);
+    benchmark::DoNotOptimize(costs.sum().flops - before);
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(flops_of_step);
 
 /// In five groups, with four calls in flight in one.
 struct Rank {

@@ -73,6 +73,11 @@ TEST(TrainOptions, MinimumFollowsTheGivenLearningRate) {
 }
 
 TEST(TrainOptions, ContradictionsNameBothSides) {
+  const std::string no_trace =
+      "--trace-steps and --trace-skip say which steps --trace FILE records, which is not given";
+  EXPECT_EQ(train_error({"--trace-steps", "3"}), no_trace);
+  EXPECT_EQ(train_error({"--trace-skip", "3"}), no_trace);
+  EXPECT_EQ(train_error({"--trace", "t.json", "--trace-steps", "3", "--trace-skip", "3"}), "");
   EXPECT_EQ(train_error({"--stop-at-step", "101"}), "--stop-at-step 101 lies beyond --steps 100");
   EXPECT_EQ(train_error({"--stop-at-step", "100"}), "");
   EXPECT_EQ(train_error({"--resume", "101"}), "--resume 101 lies beyond --steps 100");

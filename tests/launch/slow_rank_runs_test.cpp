@@ -7,12 +7,13 @@
 namespace trireme::tests {
 namespace {
 
-/// Steps long enough that an interval is a matter of the ranks, not of the scheduler: some 30 ms.
+/// Steps of some 25 ms.
 constexpr char kModel[] =
     R"({"model_type": "gpt2", "n_layer": 2, "n_head": 4, "n_embd": 128, "n_positions": 64, "vocab_size": 257})";
 
 std::vector<std::string> train_words(const Workspace& space, const std::vector<std::string>& more) {
-  std::vector<std::string> words = space.train_words("run", {"--validate-every", "0", "--checkpoint-every", "0"});
+  std::vector<std::string> words =
+      space.train_words("run", {"--global-batch-size", "16", "--validate-every", "0", "--checkpoint-every", "0"});
   words[4] = space.write("wide.json", kModel);
   words.insert(words.end(), more.begin(), more.end());
   return words;
@@ -29,7 +30,7 @@ TEST(SlowRankRuns, ABusyLoopIsNamedAndNoOtherRank) {
   space.prepare();
   // Once a step, in the sum of the losses; as long again as the step, or longer, on any machine.
   const ProgramResult result = run_trireme_ranks(
-      2, train_words(space, {"--steps", "120"}),
+      2, train_words(space, {"--steps", "80"}),
       {.program = TRIREME_FAULTY_PROGRAM,
        .environment = {{"TRIREME_TEST_FAULT", "1 dp all_reduce 0 busy"}, {"TRIREME_TEST_BUSY_SECONDS", "0.05"}},
        .timeout_seconds = 100});
@@ -51,11 +52,11 @@ TEST(SlowRankRuns, ABusyLoopIsNamedAndNoOtherRank) {
   EXPECT_GT(named, 0) << result.error;
 }
 
-/// Of a run long enough to name somebody twice.
+/// Of a run of about five seconds, in which a verdict a second could name somebody.
 void expect_nobody_is_named(const std::vector<std::string>& layout) {
   Workspace space;
   space.prepare();
-  std::vector<std::string> words = train_words(space, {"--steps", "150"});
+  std::vector<std::string> words = train_words(space, {"--steps", "200"});
   words.insert(words.end(), layout.begin(), layout.end());
   const ProgramResult result = run_trireme_ranks(2, words, {.timeout_seconds = 100});
   ASSERT_EQ(result.exit_code, 0) << result.error;
