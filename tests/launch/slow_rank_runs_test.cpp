@@ -33,7 +33,7 @@ TEST(SlowRankRuns, ABusyLoopIsNamedAndNoOtherRank) {
       2, train_words(space, {"--steps", "80"}),
       {.program = TRIREME_FAULTY_PROGRAM,
        .environment = {{"TRIREME_TEST_FAULT", "1 dp all_reduce 0 busy"}, {"TRIREME_TEST_BUSY_SECONDS", "0.05"}},
-       .timeout_seconds = 100});
+       .timeout_seconds = 115});
   ASSERT_EQ(result.exit_code, 0) << result.error;
   EXPECT_EQ(lines_with(result.error, "planted fault: rank 1 busy"), 1) << result.error;
   EXPECT_EQ(lines_with(result.error, " is slow: "), 1) << result.error;
@@ -58,7 +58,7 @@ void expect_nobody_is_named(const std::vector<std::string>& layout) {
   space.prepare();
   std::vector<std::string> words = train_words(space, {"--steps", "200"});
   words.insert(words.end(), layout.begin(), layout.end());
-  const ProgramResult result = run_trireme_ranks(2, words, {.timeout_seconds = 100});
+  const ProgramResult result = run_trireme_ranks(2, words, {.timeout_seconds = 115});
   ASSERT_EQ(result.exit_code, 0) << result.error;
   EXPECT_EQ(lines_with(result.error, "slow"), 0) << result.error;
   int verdicts = 0;

@@ -7,6 +7,7 @@
 //   sleep  does not come back from what it does outside of any call
 //   busy   computes for TRIREME_TEST_BUSY_SECONDS before it, and before all later ones of that kind
 // and says so: "planted fault: rank 2 skip".
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -43,10 +44,15 @@ std::chrono::duration<double> time_of_environment(const char* name) {
   return std::chrono::duration<double>(text == nullptr ? 0 : std::atof(text));
 }
 
-/// As a slower processor would be: it sleeps in nothing.
+/// As on a slower processor: by the time that this thread computes, so that beside busy neighbours it is longer too.
 void be_busy() {
-  const auto end = std::chrono::steady_clock::now() + time_of_environment("TRIREME_TEST_BUSY_SECONDS");
-  while (std::chrono::steady_clock::now() < end) continue;
+  const auto computed = [] {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  };
+  const auto end = computed() + time_of_environment("TRIREME_TEST_BUSY_SECONDS");
+  while (computed() < end) continue;
 }
 
 /// "" while nothing is to go wrong.
