@@ -1,7 +1,7 @@
 // How long this rank was busy in each step, told to the others every now and then, so that rank 0 can say who is slow
 // (slow_rank.h). Busy is a step's time less what the rank waited in for messages (FlightRecorder::waited_seconds).
-// An interval is at least ten steps and about a second of them, and ends with a step that is logged: what disturbs a rank
-// on a shared machine for some milliseconds does not last through three.
+// An interval is at least ten steps and about a second of them, and ends with a step that is logged: what disturbs a
+// rank on a shared machine for some milliseconds does not last through three.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Which rank holds the others up, judged by how long each was busy in its steps: a step's time less what the rank waited
-// in for messages. Pure functions of numbers that the ranks gave each other (busy_watch.h): it knows no clocks.
+// Which rank holds the others up, judged by how long each was busy in its steps: a step's time less what the rank
+// waited in for messages. Pure functions of numbers that the ranks gave each other (busy_watch.h): it knows no clocks.
 #pragma once
 
 #include <optional>
@@ -19,7 +19,7 @@ struct BusyTimes {
 
 struct SlowRank {
   int rank = 0;
-  double by = 1;  ///< so many times as long busy as the others
+  double by = 1;  ///< so many times as long busy as the others, when it was last slow
 };
 
 struct BusyVerdict {

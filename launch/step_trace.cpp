@@ -55,7 +55,7 @@ StepTrace::EventCounts StepTrace::counts() const {
   return counts;
 }
 
-/// What steps alike have, and as much more as a rank does between them: calls of log and votes, spans of saves and data.
+/// What steps alike have, and some more for what a rank does between them: calls of the log, spans of saves.
 TraceRoom StepTrace::room_of(int64_t steps) const {
   constexpr int64_t kSlack = 64;
   constexpr int64_t kSlackOfStep = 8;

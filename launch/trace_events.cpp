@@ -105,7 +105,8 @@ void write_rank(Writer& writer, const RankEvents& events) {
   writer.metadata("process_sort_index", kTrainingRow, Args().add("sort_index", int64_t{events.rank}));
   Args clock;
   const runtime::ClockReading& reading = events.reading;
-  clock.add("labels", "clock known to " + time_text(reading.round_trip / 2));
+  clock.add("labels",
+            events.rank == 0 ? "its clock is the file's" : "clock known to " + time_text(reading.round_trip / 2));
   clock.add("offset_seconds", reading.offset).add("round_trip_seconds", reading.round_trip);
   clock.add("events_left_out", events.trace.left_out());
   writer.metadata("process_labels", kTrainingRow, clock);

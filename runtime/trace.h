@@ -1,7 +1,7 @@
-// What a rank did and when, event by event, for some steps: ops of its stream, calls of its groups, what it waited for,
-// and spans that callers name. Plain records of literals and numbers, in memory that was taken before: recording neither
-// allocates nor locks, and what finds no room is left out and counted. Written by the training thread alone. It knows no
-// formats and no other ranks.
+// What a rank did and when, event by event, for some steps: ops of its stream, calls of its groups, what it waited
+// for, and spans that callers name. Plain records of literals and numbers, in memory that was taken before: recording
+// neither allocates nor locks, and what finds no room is left out and counted. Written by the training thread alone. It
+// knows no formats and no other ranks.
 #pragma once
 
 #include <cstdint>

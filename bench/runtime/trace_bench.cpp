@@ -1,8 +1,9 @@
 // What a record of a trace costs, in CPU time of one thread:
 //   build/cpu-release/bin/trace_bench [--benchmark_repetitions=9]
 // dispatch: an op that computes nothing, and is not recorded; traced_dispatch: the same with its record, two looks at
-// the clock among them; call: a call's beginning and end; wait, span: one of each. A step costs ops x (traced_dispatch -
-// dispatch) + calls x call + waits x wait + spans x span, with the counts of a trace file: bench/results/trace.md.
+// the clock among them; call: a call's beginning and end; wait, span: one of each. A step costs
+// ops x (traced_dispatch - dispatch) + calls x call + waits x wait + spans x span, with the counts of a trace file:
+// bench/results/trace.md.
 #include <benchmark/benchmark.h>
 
 #include "runtime/stopwatch.h"

@@ -1,5 +1,5 @@
-// Who is named as slow in whole runs of two ranks: one with a busy loop in it (hangs/planted_faults.cpp), and nobody where
-// they are alike.
+// Who is named as slow in whole runs of two ranks: one with a busy loop in it (hangs/planted_faults.cpp), and nobody
+// where they are alike.
 #include <gtest/gtest.h>
 
 #include "tests/launch/workspace.h"
