@@ -16,7 +16,8 @@
 
 namespace trireme::runtime {
 
-/// A call of an op as it was timed inside of training steps, with the cost that the op states (op_cost.h).
+/// A call of an op as it was timed inside of training steps, with the cost that the op states (op_cost.h). What differs
+/// in cost alone is one kind of call to a profile, and here its mean.
 struct OpTime {
   std::string op;
   DType storage = DType::fp32;  ///< precision of the activations of those steps
@@ -45,6 +46,7 @@ struct Calibration {
   std::vector<ProductRate> products;
   std::vector<MessageTime> messages;  ///< empty when one rank measured alone
   std::vector<OpTime> ops;
+  double call_seconds = 0;  ///< of `ops` that compute next to nothing: what each call takes at least
   // What is not measured here, but published of machines that are not (launch/profiles).
   std::string source;                ///< of published figures; empty: measured
   int64_t ranks_per_node = 0;        ///< of such machines; 0: the ranks that measured are those of one
@@ -53,20 +55,24 @@ struct Calibration {
   double bf16_flops_per_second = 0;  ///< peak of bf16 products; 0: that of fp32
   int64_t reserve_bytes = 0;         ///< of a rank's device memory, taken by libraries for themselves
   double hidden_message_part = 0;    ///< of messages begun ahead: what computing hides (0 to 1)
+  double unmeasured_part = 0.5;      ///< of its roofline that an op reaches which is not among `ops`; a guess
 };
 
 /// With "kind" and "format_version".
 boost::json::object to_json(const Calibration& calibration);
 
-/// Throws Error(usage) naming the option, the file and the mend when the file is missing, is no calibration, is of
-/// another version or is damaged.
+/// Throws Error(usage) that begins with `named` ("--calibration FILE") and names the mend when the content is no
+/// calibration, is of another version or is damaged.
+Calibration parse_calibration(const std::string& named, const std::string& content);
+
+/// Of a file; a file that is missing is refused alike.
 Calibration read_calibration(Files& files, const std::string& option, const std::string& path);
 
 /// Whether a file of any content is a calibration, of this version or another: it may be overwritten by one.
 bool is_calibration(Files& files, const std::string& path);
 
-/// A line with both when the figures were taken on another processor, with another number of threads in each rank or by
-/// another number of ranks at once (which share memory and clock speed); else nothing.
+/// A line with both when the figures were published of others, were taken on another processor, with another number of
+/// threads in each rank or by another number of ranks at once (which share memory and clock speed); else nothing.
 std::optional<std::string> difference_from(const Calibration& calibration, const std::string& processor,
                                            int64_t threads, int ranks);
 

@@ -14,12 +14,12 @@ namespace {
 
 /// 100 Gflop/s and 20 GB/s on `processor` with one thread.
 std::string calibration_text(const std::string& processor) {
-  return R"({"kind": "trireme-calibration", "format_version": 1, "date": "2026-11-21T00:00:00Z", "version": "0.1.0",
+  return R"({"kind": "trireme-calibration", "format_version": 2, "date": "2026-11-21T00:00:00Z", "version": "0.1.0",
              "commit": "abc", "machine": {"processor": ")" +
          processor + R"(", "cores": 2, "threads": 1, "ranks": 1},
              "peaks": {"fma_flops_per_second": 1e11},
              "memory": {"read_bytes_per_second": 1e10, "copy_bytes_per_second": 2e10, "triad_bytes_per_second": 1e10},
-             "products": [], "messages": []})";
+             "products": [], "messages": [], "call_seconds": 1e-6, "ops": []})";
 }
 
 /// Large enough that what lies between ops is little.
