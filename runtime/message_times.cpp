@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <string_view>
 
 #include "runtime/arena.h"
 #include "runtime/stopwatch.h"
@@ -31,20 +32,34 @@ double shortest_mean(Communicator& world, int64_t calls, Call&& call) {
   return shortest;
 }
 
+/// A collective call over `whole`, of which each rank has an equal part.
+void call_collective(Communicator& world, std::string_view op, const View& whole) {
+  const int64_t part_elements = whole.elements() / world.size();
+  const View part = whole.rows(world.rank() * part_elements, part_elements);
+  if (op == "all_reduce") world.all_reduce(whole, ReduceOp::sum).wait();
+  if (op == "reduce_scatter") world.reduce_scatter(whole, part, ReduceOp::sum).wait();
+  if (op == "all_gather") world.all_gather(part, whole).wait();
+}
+
 }  // namespace
 
 std::vector<MessageTime> measure_messages(Communicator& world, std::span<const int64_t> sizes_bytes) {
   std::vector<MessageTime> times;
   if (world.size() == 1 || sizes_bytes.empty()) return times;
-  Arena arena = Arena::host("messages", std::ranges::max(sizes_bytes) + Arena::kAlignmentBytes);
+  const int64_t ranks = world.size();
+  const int64_t smallest_bytes = ranks * size_bytes(DType::fp32);
+  Arena arena =
+      Arena::host("messages", std::max(std::ranges::max(sizes_bytes), smallest_bytes) + Arena::kAlignmentBytes);
   const auto buffer = [&](int64_t bytes) {
     arena.reset();
-    return arena.allocate(DType::fp32, {std::max<int64_t>(1, bytes / size_bytes(DType::fp32))});
+    return arena.allocate(DType::fp32, {std::max(bytes, smallest_bytes) / smallest_bytes * ranks});
   };
-  for (const int64_t bytes : sizes_bytes) {
-    const View view = buffer(bytes);
-    const double seconds = shortest_mean(world, calls_of(bytes), [&] { world.all_reduce(view, ReduceOp::sum).wait(); });
-    times.push_back({.ranks = world.size(), .op = "all_reduce", .bytes = view.bytes(), .seconds = seconds});
+  for (const std::string_view op : {"all_reduce", "reduce_scatter", "all_gather"}) {
+    for (const int64_t bytes : sizes_bytes) {
+      const View view = buffer(bytes);
+      const double seconds = shortest_mean(world, calls_of(bytes), [&] { call_collective(world, op, view); });
+      times.push_back({.ranks = ranks, .op = std::string(op), .bytes = view.bytes(), .seconds = seconds});
+    }
   }
   const int last = world.size() - 1;
   for (const int64_t bytes : sizes_bytes) {
