@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <set>
 #include <span>
 
 namespace trireme::runtime {
@@ -51,10 +52,12 @@ Steps steps_of(std::string_view op, double messages_a_call, const GroupSpan& spa
 }  // namespace
 
 TimeModel::TimeModel(const Calibration& calibration, DType storage) : calibration_(calibration), storage_(storage) {
+  std::set<std::string_view> in_storage;
   for (const OpTime& time : calibration.ops) {
-    const bool is_known = std::ranges::any_of(
-        calibration.ops, [&](const OpTime& other) { return other.op == time.op && other.storage == storage; });
-    if (is_known && time.storage != storage) continue;
+    if (time.storage == storage) in_storage.insert(time.op);
+  }
+  for (const OpTime& time : calibration.ops) {
+    if (time.storage != storage && in_storage.contains(time.op)) continue;
     const int64_t costs[] = {time.flops, time.bytes};
     known_[time.op].push_back({.log_sizes = logarithms(time.sizes.sizes()),
                                .log_costs = logarithms(costs),
