@@ -48,7 +48,8 @@ void attention_forward(Stream& stream, const AttentionShape& shape, const Attent
   const View tiles = thread_scratch(stream, scratch, cpu::attention_forward_scratch(shape));
   const OpScope scope = stream.dispatch({.op = kOp,
                                          .flops = 4 * B * H * D * (T * (T + 1) / 2),
-                                         .bytes = args.qkv.bytes() + args.y.bytes() + args.log_sum_exp.bytes()});
+                                         .bytes = args.qkv.bytes() + args.y.bytes() + args.log_sum_exp.bytes(),
+                                         .sizes = {B, T, H, D}});
   switch (stream.device()) {
     case Device::cpu:
       cpu::attention_forward(shape, args, tiles);
@@ -80,7 +81,8 @@ void attention_backward(Stream& stream, const AttentionShape& shape, const Atten
       {.op = kOp,
        .flops = 10 * B * H * D * (T * (T + 1) / 2),
        .bytes = args.qkv.bytes() + args.y.bytes() + args.log_sum_exp.bytes() + args.dy.bytes() + args.dqkv.bytes(),
-       .recomputed_flops = 2 * B * H * D * (T * (T + 1) / 2)});
+       .recomputed_flops = 2 * B * H * D * (T * (T + 1) / 2),
+       .sizes = {B, T, H, D}});
   switch (stream.device()) {
     case Device::cpu:
       cpu::attention_backward(shape, args, tiles);
