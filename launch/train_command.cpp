@@ -8,6 +8,7 @@
 
 #include "checkpoint/step_directory.h"
 #include "data/token_dataset.h"
+#include "launch/calibration_source.h"
 #include "launch/commands.h"
 #include "launch/data_sets.h"
 #include "launch/memory_plans.h"
@@ -147,7 +148,7 @@ int train(const TrainOptions& options, runtime::Communicator& world, RunWatch& w
                            " holds peaks of a processor, and this run computes on a GPU: no mfu");
     }
   } else if (!options.calibration.empty()) {
-    settings.calibration = runtime::read_calibration(files, "calibration", options.calibration);
+    settings.calibration = find_calibration(files, "calibration", options.calibration);
   }
   check_files_agree(world, settings, validation);
   if (world.rank() == 0) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "checkpoint/step_directory.h"
+#include "launch/calibration_source.h"
 #include "launch/commands.h"
 #include "launch/data_sets.h"
 #include "launch/initial_weights.h"
@@ -22,7 +23,6 @@
 #include "launch/slurm/sweep.h"
 #include "launch/training_run.h"
 #include "launch/training_settings.h"
-#include "runtime/calibration.h"
 #include "runtime/communicator.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -41,7 +41,9 @@ void check_files(runtime::Files& files, const TrainingSettings& settings, bool m
   const auto is_to_be_read = [&](const std::string& path) {
     return !path.empty() && (!may_come_later || files.exists(path));
   };
-  if (is_to_be_read(options.calibration)) runtime::read_calibration(files, "calibration", options.calibration);
+  if (is_profile(options.calibration) || is_to_be_read(options.calibration)) {
+    find_calibration(files, "calibration", options.calibration);
+  }
   const bool is_new = checkpoint::committed_steps(files, options.run + "/checkpoints").empty();
   if (is_new && is_to_be_read(options.init_from)) {
     find_initial_weights(files, *runtime::solo_communicator(), options, settings.config, settings.tokenizer);

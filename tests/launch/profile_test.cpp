@@ -155,6 +155,16 @@ TEST(Calibration, OfAnotherMachineIsAWarningThatNamesBoth) {
   EXPECT_NE(result.error.find(runtime::processor_name()), std::string::npos) << result.error;
 }
 
+TEST(Calibration, AShippedProfileIsNamedAndWarnedOf) {
+  Workspace space;
+  space.prepare();
+  const ProgramResult result = run_trireme(train_words(space, {"--steps", "1", "--calibration", "h100"}));
+  ASSERT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_NE(result.error.find("warning: --calibration h100 was published of NVIDIA H100 SXM 80 GB, this is "),
+            std::string::npos)
+      << result.error;
+}
+
 TEST(Calibration, WrongFileIsOneLine) {
   Workspace space;
   space.prepare();
