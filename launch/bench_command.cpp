@@ -1,10 +1,13 @@
-// trireme bench --calibrate: measures products, memory and messages, prints them and writes the JSON that train
-// --calibration reads. Under mpirun all ranks measure at the same time, as they will train; rank 0's figures count.
+// trireme bench --calibrate: measures products, memory, messages and the ops of training steps, prints them and writes
+// the JSON that train --calibration reads. Under mpirun all ranks measure at the same time, as they will train; rank
+// 0's figures count.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <iterator>
 
 #include "launch/commands.h"
 #include "launch/json_text.h"
@@ -13,6 +16,7 @@
 #include "launch/version.h"
 #include "model/config.h"
 #include "model/layers/head.h"
+#include "model/probe_steps.h"
 #include "runtime/calibration.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -75,6 +79,18 @@ void check_output(runtime::Files& files, const std::string& path) {
   }
 }
 
+/// Calls of all ops of training steps. Each rank trains alone, at the same time as the others. Collective.
+std::vector<runtime::OpTime> measure_ops(runtime::Communicator& world, bool quick) {
+  std::vector<model::ProbeStep> probes = model::small_probe_steps();
+  if (!quick) std::ranges::copy(model::wide_probe_steps(), std::back_inserter(probes));
+  std::vector<runtime::OpTime> ops;
+  for (const model::ProbeStep& probe : probes) {
+    world.barrier().wait();
+    std::ranges::copy(model::time_ops(probe), std::back_inserter(ops));
+  }
+  return ops;
+}
+
 /// Neighbours make every figure worse; the best of many runs helps only against a few.
 void warn_of_neighbours() {
   double load = 0;
@@ -107,6 +123,8 @@ int run_bench(const BenchOptions& options, runtime::Communicator& world) {
   world.barrier().wait();
   calibration.products = runtime::measure_products(product_shapes(model::preset("gpt2-124m")));
   calibration.messages = runtime::measure_messages(world, kMessageBytes);
+  calibration.ops = measure_ops(world, options.quick);
+  calibration.call_seconds = std::ranges::min(calibration.ops, {}, &runtime::OpTime::seconds).seconds;
   if (world.rank() != 0) return 0;
   std::fputs(peak_table(calibration).c_str(), stdout);
   if (calibration.messages.empty()) {

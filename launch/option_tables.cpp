@@ -288,6 +288,8 @@ OptionTable option_table(BenchOptions& o) {
       .command = "bench",
       .summary = "Measures what this machine can do: products, memory and, under mpirun, messages.",
       .options = {flag_option("calibrate", o.calibrate, "Measure the peaks and write them to --output"),
+                  flag_option("quick", o.quick,
+                              "Time ops of the smallest models alone: enough for mfu and --profile, not to plan by"),
                   path_option("output", o.output, "FILE", "JSON for train --calibration"), threads_option(o.threads)},
       .positionals = {}};
 }

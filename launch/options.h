@@ -129,6 +129,7 @@ struct GenerateOptions {
 
 struct BenchOptions {
   bool calibrate = false;
+  bool quick = false;  ///< ops of small models alone
   std::string output = "calibration.json";
   int64_t threads = 0;  ///< 0: OMP_NUM_THREADS, else the cores of this rank
 };

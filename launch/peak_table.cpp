@@ -24,6 +24,10 @@ std::string peak_table(const runtime::Calibration& c) {
   text += "fp32 peak     " + rate_text(c.fma_flops_per_second, "flop") + " of multiply-adds on registers\n";
   text += "memory        read " + rate_text(c.memory.read, "B") + ", copy " + rate_text(c.memory.copy, "B") +
           ", triad " + rate_text(c.memory.triad, "B") + "\n";
+  if (!c.ops.empty()) {
+    text += "ops           " + counted(static_cast<int64_t>(c.ops.size()), "call") +
+            " timed inside of training steps, of " + time_text(c.call_seconds) + " at least\n";
+  }
   text += line("\n%-24s %6s %6s %6s %14s %8s\n", "product", "N", "C_in", "C_out", "rate", "of peak");
   for (const runtime::ProductRate& rate : c.products) {
     text +=

@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "bench/model/bench_options.h"
-#include "bench/model/random_batch.h"
+#include "model/random_batch.h"
 #include "model/rank_plan.h"
 #include "parallel/schedule_timeline.h"
 #include "runtime/flight_recorder.h"

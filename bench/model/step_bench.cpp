@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "bench/model/bench_options.h"
-#include "bench/model/random_batch.h"
+#include "model/random_batch.h"
 #include "bench/model/start_files.h"
 #include "model/train_step.h"
 #include "runtime/cuda_device.h"

@@ -1,6 +1,7 @@
 // bench --calibrate, train --calibration and train --profile, as a user runs them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <sstream>
@@ -178,10 +179,11 @@ TEST(Bench, CalibrationOfTwoRanksIsTakenByTrain) {
   Workspace space;
   space.prepare();
   const std::string file = space.path("calibration.json");
-  ProgramResult result = run_trireme_ranks(2, {"bench", "--calibrate", "--output", file}, {.timeout_seconds = 110});
+  ProgramResult result =
+      run_trireme_ranks(2, {"bench", "--calibrate", "--quick", "--output", file}, {.timeout_seconds = 110});
   ASSERT_EQ(result.exit_code, 0) << result.error;
-  for (const char* part :
-       {"fp32 peak ", "memory ", "linear_backward_weight ", "all_reduce ", "send_recv ", "67.1 MB"}) {
+  for (const char* part : {"fp32 peak ", "memory ", "ops ", "linear_backward_weight ", "all_reduce ", "reduce_scatter ",
+                           "all_gather ", "send_recv ", "67.1 MB"}) {
     EXPECT_NE(result.output.find(part), std::string::npos) << part << "\n" << result.output;
   }
   result = run_trireme_ranks(2, train_words(space, {"--steps", "2", "--calibration", file}));
@@ -198,12 +200,24 @@ TEST(Bench, CalibrationOfTwoRanksIsTakenByTrain) {
 TEST(Bench, AloneItSaysHowMessagesAreMeasured) {
   Workspace space;
   const std::string file = space.write("calibration.json", calibration_text("Abacus"));  // may be replaced
-  const ProgramResult result = run_trireme({"bench", "--calibrate", "--output", file}, {.timeout_seconds = 110});
+  const ProgramResult result =
+      run_trireme({"bench", "--calibrate", "--quick", "--output", file}, {.timeout_seconds = 110});
   ASSERT_EQ(result.exit_code, 0) << result.error;
   EXPECT_NE(result.output.find("mpirun -n 2 "), std::string::npos) << result.output;
   const boost::json::object written = boost::json::parse(space.read("calibration.json")).as_object();
   EXPECT_EQ(written.at("products").as_array().size(), 15u);
   EXPECT_TRUE(written.at("messages").as_array().empty());
+  // An update and its shortest op, in both storages: what a plan times a step by.
+  for (const char* storage : {"fp32", "bf16"}) {
+    const auto has = [&](const char* op) {
+      return std::ranges::any_of(written.at("ops").as_array(), [&](const boost::json::value& time) {
+        return time.at("op") == op && time.at("storage") == storage && time.at("seconds").to_number<double>() > 0;
+      });
+    };
+    for (const char* op : {"linear_forward", "attention_backward", "swiglu_forward", "adamw_update", "update_scale"}) {
+      EXPECT_TRUE(has(op)) << op << " " << storage;
+    }
+  }
   EXPECT_NE(space.read("calibration.json").find(runtime::processor_name()), std::string::npos);
 }
 

@@ -1,4 +1,4 @@
-#include "bench/model/random_batch.h"
+#include "model/random_batch.h"
 
 #include <random>
 
