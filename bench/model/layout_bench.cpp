@@ -2,26 +2,33 @@
 //   OMP_NUM_THREADS=1 mpirun -n 2 build/cpu-release/bin/layout_bench [--model gpt2-124m] [--tensor-parallel 1]
 //     [--pipeline-parallel 1] [--pipeline-schedule 1f1b|zb-h1|gpipe] [--virtual-stages 1] [--zero-stage 1]
 //     [--recompute none|selective|full] [--precision fp32|bf16] [--microbatch-size 1] [--microbatches 1]
-//     [--sequence-length 256] [--steps 5] [--warmup 1] [--profile 0|1] [--dry RANKS]
+//     [--sequence-length 256] [--layers 0] [--steps 5] [--warmup 1] [--profile 0|1]
+//     [--calibration FILE] [--dry RANKS] [--first-ranks 0|1] [--device cpu|cuda]
 // Rank 0 prints one line of JSON. --microbatches are those of a rank in a step; dp is what is left of the ranks. A step
 // takes as long as on its slowest rank; tokens/s are those of all ranks by the median step. Warm-up steps have as many
 // microbatches as the pipeline has stages: memory is touched before them, so that they matter to the libraries alone.
-// --dry plans so many ranks and trains nothing. bench/layouts.sh says what the numbers are held against.
+// --model is a preset or a config.json, of which --layers keeps the first ones. --dry plans so many ranks and trains
+// nothing; with --first-ranks 1 only the first rank of each stage, as on --device. With --calibration what the layout
+// should take is said beside it. bench/layouts.sh and bench/plan.sh say what the numbers are held against.
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "bench/model/bench_options.h"
+#include "bench/model/layout_prediction.h"
 #include "model/random_batch.h"
 #include "model/rank_plan.h"
 #include "parallel/schedule_timeline.h"
+#include "runtime/calibration.h"
+#include "runtime/files.h"
 #include "runtime/flight_recorder.h"
 #include "runtime/json.h"
 #include "runtime/mpi_session.h"
@@ -49,10 +56,14 @@ BenchOptions parse(int argc, char** argv) {
            {"--microbatch-size", "1"},
            {"--microbatches", "1"},
            {"--sequence-length", "256"},
+           {"--layers", "0"},
            {"--steps", "5"},
            {"--warmup", "1"},
            {"--profile", "0"},
-           {"--dry", "0"}},
+           {"--calibration", ""},
+           {"--dry", "0"},
+           {"--first-ranks", "0"},
+           {"--device", "cpu"}},
           argc,
           argv};
 }
@@ -63,7 +74,8 @@ Execution execution_of(const BenchOptions& options) {
                                                 {{"fp32", runtime::DType::fp32}, {"bf16", runtime::DType::bf16}}),
       .recompute = options.choice<Recompute>(
           "--recompute", {{"none", Recompute::none}, {"selective", Recompute::selective}, {"full", Recompute::full}}),
-      .device = runtime::Device::cpu,
+      .device =
+          options.choice<runtime::Device>("--device", {{"cpu", runtime::Device::cpu}, {"cuda", runtime::Device::cuda}}),
       .zero_stage = options.choice<int>("--zero-stage", {{"0", 0}, {"1", 1}, {"2", 2}, {"3", 3}}),
       .schedule =
           options.choice<parallel::ScheduleKind>("--pipeline-schedule", {{"gpipe", parallel::ScheduleKind::gpipe},
@@ -73,8 +85,19 @@ Execution execution_of(const BenchOptions& options) {
       .cut_tokens = options.number("--sequence-length")};
 }
 
+ModelConfig model_of(const BenchOptions& options) {
+  const std::string& model = options.text("--model");
+  ModelConfig config =
+      model.ends_with(".json")
+          ? parse_model_config(runtime::parse_json(runtime::read_text(runtime::real_files(), model)).as_object(), model)
+          : preset(model);
+  if (config.vocabulary_size == 0) config.vocabulary_size = 256;  // bytes
+  if (const int64_t layers = options.number("--layers", 0); layers > 0) config.layers = layers;
+  return config;
+}
+
 StepLayout layout_of(const BenchOptions& options, int64_t ranks) {
-  StepLayout layout{.config = preset(options.text("--model")),
+  StepLayout layout{.config = model_of(options),
                     .execution = execution_of(options),
                     .mesh = {.tp = static_cast<int>(options.number("--tensor-parallel")),
                              .dp = 1,
@@ -82,7 +105,6 @@ StepLayout layout_of(const BenchOptions& options, int64_t ranks) {
                     .shape = {.B = options.number("--microbatch-size"),
                               .T = options.number("--sequence-length"),
                               .microbatches = options.number("--microbatches")}};
-  if (layout.config.vocabulary_size == 0) layout.config.vocabulary_size = 256;  // bytes
   if (ranks % layout.mesh.world_size() != 0) {
     throw options.wrong("--tensor-parallel " + options.text("--tensor-parallel") + " x --pipeline-parallel " +
                         options.text("--pipeline-parallel") + " does not divide " + std::to_string(ranks) + " ranks");
@@ -110,11 +132,11 @@ int64_t largest_resident_bytes() {
   return 0;
 }
 
-using SentBytes = std::map<std::string, int64_t>;
-
-json::object to_json(const SentBytes& sent) {
+/// Bytes by axis, seconds by op.
+template <typename Value>
+json::object to_json(const std::map<std::string, Value>& values) {
   json::object object;
-  for (const auto& [axis, bytes] : sent) object[axis] = bytes;
+  for (const auto& [name, value] : values) object[name] = value;
   return object;
 }
 
@@ -145,9 +167,9 @@ json::object to_json(const RankPlan& plan) {
 struct Measured {
   std::vector<double> step_seconds;
   std::vector<StepTimes> times;
-  SentBytes sent;     ///< in all steps
-  int64_t ticks = 0;  ///< of the flight recorder, in all steps
-  int64_t calls = 0;  ///< of communicators that other ranks have a part in, in all steps
+  std::map<std::string, int64_t> sent;  ///< in all steps
+  int64_t ticks = 0;                    ///< of the flight recorder, in all steps
+  int64_t calls = 0;                    ///< of communicators that other ranks have a part in, in all steps
   double loss = 0;
   runtime::OpProfile profile;
 };
@@ -159,7 +181,7 @@ double median_of(const std::vector<StepTimes>& times, double StepTimes::*part) {
 }
 
 json::object to_json(const Measured& measured) {
-  SentBytes sent = measured.sent;
+  std::map<std::string, int64_t> sent = measured.sent;
   for (auto& [axis, bytes] : sent) bytes /= static_cast<int64_t>(measured.step_seconds.size());
   json::array seconds(measured.step_seconds.begin(), measured.step_seconds.end());
   json::object object{{"step_seconds", seconds},
@@ -258,10 +280,6 @@ json::object describe(const BenchOptions& options, const StepLayout& layout) {
   json::array layers;
   const Stages stages = stages_of(mesh, layout.execution);
   for (const ChunkPlace& place : cut_model(layout.config, stages)) layers.push_back(place.layers);
-  const parallel::ScheduleSpec spec{.kind = layout.execution.schedule,
-                                    .stages = mesh.pp,
-                                    .chunks = virtual_stages,
-                                    .microbatches = static_cast<int>(layout.shape.microbatches)};
   return {{"model", options.text("--model")},
           {"ranks", mesh.world_size()},
           {"tensor_parallel", mesh.tp},
@@ -277,7 +295,7 @@ json::object describe(const BenchOptions& options, const StepLayout& layout) {
           {"sequence_length", layout.shape.T},
           {"layers", layers},
           {"balance", cut_balance(layout.config, stages)},
-          {"bubble", parallel::simulate(spec, parallel::PipelineTimes{}).bubble_fraction()}};
+          {"bubble", parallel::simulate(schedule_of(layout), parallel::PipelineTimes{}).bubble_fraction()}};
 }
 
 /// A step ends when its slowest rank does.
@@ -288,7 +306,7 @@ void add_speed(json::object& result, const StepLayout& layout, const json::array
       seconds[i] = std::max(seconds[i], rank.at("step_seconds").at(i).to_number<double>());
     }
   }
-  const int64_t tokens = layout.mesh.dp * layout.shape.microbatches * layout.shape.B * layout.shape.T;
+  const int64_t tokens = tokens_of(layout);
   result["threads"] = runtime::compute_threads();
   result["tokens_per_step"] = tokens;
   result["step_seconds"] = json::array(seconds.begin(), seconds.end());
@@ -298,9 +316,13 @@ void add_speed(json::object& result, const StepLayout& layout, const json::array
 
 void bench(const BenchOptions& options, runtime::Communicator& world) {
   const int64_t dry_ranks = options.number("--dry", 0);
+  if (dry_ranks == 0 && options.text("--device") != "cpu") throw options.wrong("--device cuda is for --dry");
   const StepLayout layout = layout_of(options, dry_ranks > 0 ? dry_ranks : world.size());
   json::array ranks;
-  if (dry_ranks > 0) {
+  if (options.number("--first-ranks", 0) > 0) {
+    if (dry_ranks == 0) throw options.wrong("--first-ranks is for --dry");
+    for (const RankPlan& plan : plan_stages(layout)) ranks.push_back(to_json(plan));
+  } else if (dry_ranks > 0) {
     for (int rank = 0; rank < dry_ranks; ++rank) ranks.push_back(to_json(plan_rank(layout, rank)));
   } else {
     runtime::use_threads(0);
@@ -313,6 +335,9 @@ void bench(const BenchOptions& options, runtime::Communicator& world) {
   }
   json::object result = describe(options, layout);
   if (dry_ranks == 0) add_speed(result, layout, ranks);
+  if (const std::string& path = options.text("--calibration"); !path.empty() && world.rank() == 0) {
+    result["predicted"] = predict_step(layout, runtime::read_calibration(runtime::real_files(), "calibration", path));
+  }
   result["of_rank"] = ranks;
   if (world.rank() == 0) std::cout << json::serialize(result) << std::endl;
 }
