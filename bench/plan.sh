@@ -5,6 +5,7 @@
 #              and steps of five layouts are timed, medians of 5, beside what the calibration of that round predicts; what a
 #              shared machine does changes from minute to minute, so errors are those of one round. Four minutes a round on 2
 #              cores with nothing else running. The bar: 20%.
+#              PLAN_QUICK=1 tries the script itself in a minute: nano in place of gpt2-124m, `bench --calibrate --quick`.
 #   published  steps of published runs, predicted by the shipped profile, beside what was published. Seconds.
 set -eu
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,6 +16,9 @@ case $mode in measured | published) ;; *) echo "plan.sh: say what to do: plan.sh
 for program in trireme layout_bench; do
   [ -x "$bin/$program" ] || { echo "plan.sh: no $bin/$program: cmake --preset cpu-release && cmake --build --preset cpu-release" >&2 && exit 2; }
 done
+quick=${PLAN_QUICK:+--quick}
+gpt2="gpt2-124m of 4 layers"
+[ -z "$quick" ] || gpt2=nano
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 results=$work/results.jsonl
@@ -34,7 +38,7 @@ record() { # NAME NOTE COMMAND...
 calibrate() { # FILE THREADS COMMAND...
   local file=$1 threads=$2 start=$SECONDS
   shift 2
-  "$@" "$bin/trireme" bench --calibrate --threads "$threads" --output "$file" >"$work/peaks.txt" 2>"$work/errors.txt" ||
+  "$@" "$bin/trireme" bench --calibrate $quick --threads "$threads" --output "$file" >"$work/peaks.txt" 2>"$work/errors.txt" ||
     { echo "plan.sh: calibrating failed" >&2 && cat "$work/errors.txt" >&2 && exit 1; }
   echo "calibrated $(basename "$file"): $((SECONDS - start)) s, load $(cut -d' ' -f1 /proc/loadavg)" >&2
 }
@@ -47,16 +51,16 @@ two_ranks() { # NAME ROUND OPTION...
 }
 
 measured() {
-  local round gpt2=(--model gpt2-124m --layers 4 --microbatch-size 1 --sequence-length 256)
+  local round model=(--model "${gpt2%% *}" --layers 4 --microbatch-size 1 --sequence-length 256)
   local llama=(--model bench/plan_models/llama-like.json --microbatch-size 2 --sequence-length 256)
   for round in $(seq "$rounds"); do
     calibrate "$work/one.json" 2 env
-    OMP_NUM_THREADS=2 record "1 rank x 2 threads, gpt2-124m of 4 layers, 4 x 1 x 256" "$round" "$bin/layout_bench" \
-      --calibration "$work/one.json" --steps 5 --profile 1 "${gpt2[@]}" --microbatches 4
+    OMP_NUM_THREADS=2 record "1 rank x 2 threads, $gpt2, 4 x 1 x 256" "$round" "$bin/layout_bench" \
+      --calibration "$work/one.json" --steps 5 --profile 1 "${model[@]}" --microbatches 4
     calibrate "$work/two.json" 1 mpirun --bind-to core -n 2
-    two_ranks "dp 2, ZeRO 1, gpt2-124m of 4 layers, 4 x 1 x 256 a rank" "$round" "${gpt2[@]}" --microbatches 4
-    two_ranks "tp 2, gpt2-124m of 4 layers, 4 x 1 x 256" "$round" "${gpt2[@]}" --microbatches 4 --tensor-parallel 2
-    two_ranks "pp 2, 1f1b, gpt2-124m of 4 layers, 8 x 1 x 256" "$round" "${gpt2[@]}" --microbatches 8 --pipeline-parallel 2
+    two_ranks "dp 2, ZeRO 1, $gpt2, 4 x 1 x 256 a rank" "$round" "${model[@]}" --microbatches 4
+    two_ranks "tp 2, $gpt2, 4 x 1 x 256" "$round" "${model[@]}" --microbatches 4 --tensor-parallel 2
+    two_ranks "pp 2, 1f1b, $gpt2, 8 x 1 x 256" "$round" "${model[@]}" --microbatches 8 --pipeline-parallel 2
     two_ranks "pp 2, zb-h1, llama-like of 6 layers, 8 x 2 x 256" "$round" "${llama[@]}" --microbatches 8 --pipeline-parallel 2 \
       --pipeline-schedule zb-h1
   done

@@ -77,8 +77,9 @@ TEST(ProbeSteps, AStepIsPredictedByItsOwnCalls) {
   calibration.memory = {.read = 1e10, .copy = 1e10, .triad = 1e10};
   calibration.ops = time_ops(probe, 1);
   const RankPlan plan = plan_rank(layout_of(probe), 0);
+  const runtime::OpProfile ops = ops_of(plan.record);
   double seconds = 0;
-  for (const runtime::OpProfile::Row& row : ops_of(plan.record).rows()) {
+  for (const runtime::OpProfile::Row& row : ops.rows()) {
     const auto time = std::ranges::find_if(
         calibration.ops, [&](const runtime::OpTime& one) { return one.op == row.op && one.sizes == row.sizes; });
     ASSERT_NE(time, calibration.ops.end()) << row.op;
