@@ -54,7 +54,7 @@ struct TimedStep {
   double seconds = 0;
 };
 
-std::vector<TimedStep> run_steps(const ProbeStep& probe, int64_t steps) {
+std::vector<TimedStep> run_steps(const ProbeStep& probe) {
   const Execution execution{.storage = probe.storage, .cut_tokens = probe.T};
   const UpdateOptions options{.dropout = probe.dropout};
   const StepShape shape{.B = probe.B, .T = probe.T};
@@ -68,7 +68,7 @@ std::vector<TimedStep> run_steps(const ProbeStep& probe, int64_t steps) {
   trainer->shards.parameters_changed();
   const RandomBatch batch(1, probe.B, probe.T, probe.config.vocabulary_size);
   train_step(*trainer, std::span(&batch.view, 1), options);
-  std::vector<TimedStep> timed(static_cast<size_t>(steps));
+  std::vector<TimedStep> timed(static_cast<size_t>(probe.steps));
   for (TimedStep& step : timed) {
     stream.profile_into(&step.ops);
     const runtime::Stopwatch watch;
@@ -109,14 +109,15 @@ std::vector<ProbeStep> wide_probe_steps() {
   std::vector<ProbeStep> probes;
   for (const runtime::DType storage : {runtime::DType::fp32, runtime::DType::bf16}) {
     for (const ModelConfig& config : {wide_gpt2(), wide_llama()}) {
-      for (const int64_t T : {256, 1024}) probes.push_back({.config = config, .storage = storage, .B = 1, .T = T});
+      probes.push_back({.config = config, .storage = storage, .B = 1, .T = 256});
+      probes.push_back({.config = config, .storage = storage, .B = 1, .T = 1024, .dropout = 0, .steps = 3});
     }
   }
   return probes;
 }
 
-std::vector<runtime::OpTime> time_ops(const ProbeStep& probe, int64_t steps) {
-  const std::vector<TimedStep> timed = run_steps(probe, steps);
+std::vector<runtime::OpTime> time_ops(const ProbeStep& probe) {
+  const std::vector<TimedStep> timed = run_steps(probe);
   std::vector<runtime::OpTime> times;
   const std::vector<runtime::OpProfile::Row>& rows = timed.front().ops.rows();
   for (size_t i = 0; i < rows.size(); ++i) {

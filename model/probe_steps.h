@@ -16,6 +16,7 @@ struct ProbeStep {
   int64_t B = 1;
   int64_t T = 256;
   double dropout = 0;
+  int64_t steps = 5;  ///< that are timed, behind one that warms up
 };
 
 /// Both families as small as nano and with the width of gpt2-124m, with 256 and 1,024 tokens, in both storages: every
@@ -23,8 +24,8 @@ struct ProbeStep {
 std::vector<ProbeStep> small_probe_steps();
 std::vector<ProbeStep> wide_probe_steps();
 
-/// The calls of one step of a rank alone with compute_threads() threads, medians of `steps` steps after one that warms
-/// up. What lies between ops is shared out over the calls, so that all of them add up to the step.
-std::vector<runtime::OpTime> time_ops(const ProbeStep& probe, int64_t steps = 3);
+/// The calls of one step of a rank alone with compute_threads() threads, medians of its steps. What lies between ops is
+/// shared out over the calls, so that all of them add up to the step.
+std::vector<runtime::OpTime> time_ops(const ProbeStep& probe);
 
 }  // namespace trireme::model

@@ -95,9 +95,12 @@ double TimeModel::op_seconds(const OpProfile::Row& row) const {
     const bool by_sizes = !log_sizes.empty() && one.log_sizes.size() == log_sizes.size();
     return by_sizes ? distance(one.log_sizes, log_sizes) : distance(one.log_costs, log_costs);
   });
-  if (call.roofline_seconds == 0) return calls * call.seconds;
-  const double fixed = std::min(calibration_.call_seconds, call.seconds);
-  return calls * (fixed + (call.seconds - fixed) * roofline / call.roofline_seconds);
+  const double fixed = calibration_.call_seconds;
+  if (call.roofline_seconds <= fixed) {
+    const double more = std::max(roofline - call.roofline_seconds, 0.0);
+    return calls * (call.seconds + more / calibration_.unmeasured_part);
+  }
+  return calls * (fixed + std::max(call.seconds - fixed, 0.0) * roofline / call.roofline_seconds);
 }
 
 double TimeModel::ops_seconds(const OpProfile& ops) const {

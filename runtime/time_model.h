@@ -27,8 +27,9 @@ class TimeModel {
 
   /// Seconds of all calls of a row of a dry profile: those of the measured call of that op which is nearest (by the
   /// logarithms of its sizes, where the op states them, else of flops and bytes), by the ratio of their rooflines
-  /// max(flops / peak, bytes / memory), but for the fixed part of a call. An op that was not measured takes its
-  /// roofline / unmeasured_part. Roofline: Williams, Waterman and Patterson 2009.
+  /// max(flops / peak, bytes / memory), but for the fixed part of a call. A call whose roofline is within that part
+  /// says nothing of a rate: what is beyond it takes its roofline / unmeasured_part, as does an op that was not
+  /// measured. Roofline: Williams, Waterman and Patterson 2009.
   double op_seconds(const OpProfile::Row& row) const;
   double ops_seconds(const OpProfile& ops) const;
 

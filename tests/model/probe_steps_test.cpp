@@ -44,8 +44,9 @@ std::set<std::string> names(const runtime::OpProfile& ops) {
 }
 
 TEST(ProbeSteps, EveryCallOfTheStepIsTimed) {
-  for (const ProbeStep& probe : small_probe_steps()) {
-    const std::vector<runtime::OpTime> times = time_ops(probe, 1);
+  for (ProbeStep probe : small_probe_steps()) {
+    probe.steps = 1;
+    const std::vector<runtime::OpTime> times = time_ops(probe);
     std::set<std::string> timed;
     for (const runtime::OpTime& time : times) {
       EXPECT_EQ(time.storage, probe.storage);
@@ -75,7 +76,7 @@ TEST(ProbeSteps, AStepIsPredictedByItsOwnCalls) {
   runtime::Calibration calibration;
   calibration.fma_flops_per_second = 1e11;
   calibration.memory = {.read = 1e10, .copy = 1e10, .triad = 1e10};
-  calibration.ops = time_ops(probe, 1);
+  calibration.ops = time_ops(probe);
   const RankPlan plan = plan_rank(layout_of(probe), 0);
   const runtime::OpProfile ops = ops_of(plan.record);
   double seconds = 0;

@@ -64,6 +64,16 @@ TEST(TimeModel, CallsThatDoNextToNothingKeepTheirFixedPart) {
   EXPECT_NEAR(model.op_seconds(row("fill", 1, 0, 4)), 1e-6, 1e-9);  // and 4 bytes' share of the rest, 0.8 ns
 }
 
+// 32 bytes in 2 us are no rate by which 32 MB would take seconds.
+TEST(TimeModel, ACallThatIsAllOverheadSaysNothingOfARate) {
+  Calibration calibration = machine();
+  calibration.ops = {{.op = "fill", .bytes = 32, .seconds = 2e-6}};
+  calibration.unmeasured_part = 0.5;
+  const TimeModel model(calibration, DType::fp32);
+  EXPECT_DOUBLE_EQ(model.op_seconds(row("fill", 3, 0, 32)), 6e-6);
+  EXPECT_NEAR(model.op_seconds(row("fill", 1, 0, 32'000'000)), 2e-6 + 2 * 3.2e-3, 1e-8);
+}
+
 TEST(TimeModel, WhatWasNotMeasuredReachesAStatedPartOfItsRoofline) {
   Calibration calibration = machine();
   calibration.unmeasured_part = 0.25;
