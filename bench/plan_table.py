@@ -63,7 +63,7 @@ def measured(runs):
             f"{percent(error(middle))} ({percent(min(errors))} to {percent(max(errors))})",
             split(middle["predicted"]),
         )
-    print("\nWhere the time of a step goes, of the middle round: ops of the busiest rank, predicted and profiled, ms.\n")
+    print("\nWhere the time of a step goes, of the middle round: ops of the busiest rank, predicted and profiled (the mean of those 5 steps), ms.\n")
     head("layout", "all ops", "those that differ most")
     for name, rounds in results.items():
         rank, ops = by_op(sorted(rounds, key=error)[len(rounds) // 2])
