@@ -46,15 +46,15 @@ TEST(TimeModel, AMeasuredCallTakesWhatItTook) {
 
 TEST(TimeModel, AnotherSizeTakesTheNearestCallByTheRatioOfRooflines) {
   Calibration calibration = machine();
-  // By flops: 1 ms at the peak, 2 ms measured; by bytes: 1 us at the peak of memory, 9 measured.
+  // By flops: 1 ms at the peak, 2 ms measured; by bytes: 2 us at the peak of memory, 9 measured.
   calibration.ops = {
       {.op = "linear_forward", .sizes = {64, 64, 64}, .flops = 100'000'000, .bytes = 1'000, .seconds = 2e-3},
-      {.op = "linear_forward", .sizes = {1, 64, 64}, .flops = 100, .bytes = 10'000, .seconds = 9e-6}};
+      {.op = "linear_forward", .sizes = {1, 64, 64}, .flops = 100, .bytes = 20'000, .seconds = 9e-6}};
   const TimeModel model(calibration, DType::fp32);
   const double fixed = 1e-6;
   EXPECT_DOUBLE_EQ(model.op_seconds(row("linear_forward", 1, 50'000'000, 1'000, {32, 64, 64})),
                    fixed + (2e-3 - fixed) / 2);
-  EXPECT_DOUBLE_EQ(model.op_seconds(row("linear_forward", 1, 200, 30'000, {2, 64, 64})), fixed + (9e-6 - fixed) * 3);
+  EXPECT_DOUBLE_EQ(model.op_seconds(row("linear_forward", 1, 200, 60'000, {2, 64, 64})), fixed + (9e-6 - fixed) * 3);
 }
 
 TEST(TimeModel, CallsThatDoNextToNothingKeepTheirFixedPart) {
