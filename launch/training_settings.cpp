@@ -117,24 +117,9 @@ model::UpdateOptions TrainingSettings::update(int64_t step, int64_t update_numbe
           .update = update_number};
 }
 
-TrainingSettings resolve_settings(const TrainOptions& options, const model::ModelConfig& model,
-                                  std::span<const data::TokenDataset> data, int ranks) {
+TrainingSettings resolve_without_data(const TrainOptions& options, const model::ModelConfig& model, int ranks) {
   TrainingSettings settings{.options = options, .config = model};
-  const int64_t vocabulary_size = data.front().vocabulary_size();
-  if (settings.config.vocabulary_size == 0) settings.config.vocabulary_size = vocabulary_size;
-  if (settings.config.vocabulary_size < vocabulary_size) {
-    usage("--data has a vocabulary of " + number(vocabulary_size) + ", --model one of " +
-          number(settings.config.vocabulary_size) +
-          "; prepare the data with a smaller tokenizer or enlarge vocab_size");
-  }
   settings.sequence_length = resolve_sequence_length(options, settings.config);
-  for (const data::TokenDataset& dataset : data) {
-    if (dataset.windows(settings.sequence_length) >= 1) continue;
-    usage("--data " + dataset.name() + " has " + number(dataset.tokens()) +
-          " training tokens, fewer than one sequence of --sequence-length " + number(settings.sequence_length) +
-          " and its last target");
-  }
-  data::TrainingSamples(data, settings.sequence_length, settings.order());  // refuses what is no mixture
   settings.layout = resolve_layout(options, settings.config, settings.sequence_length, ranks);
   settings.last_step = options.stop_at_step == 0 ? options.steps : options.stop_at_step;
   settings.execution = {.storage = precision_of(options.precision, "--precision"),
@@ -153,6 +138,26 @@ TrainingSettings resolve_settings(const TrainOptions& options, const model::Mode
                             .minimum = options.min_learning_rate.value_or(options.learning_rate / 10),
                             .warmup_steps = options.warmup_steps,
                             .steps = options.steps};
+  return settings;
+}
+
+TrainingSettings resolve_settings(const TrainOptions& options, const model::ModelConfig& model,
+                                  std::span<const data::TokenDataset> data, int ranks) {
+  model::ModelConfig config = model;
+  const int64_t vocabulary_size = data.front().vocabulary_size();
+  if (config.vocabulary_size == 0) config.vocabulary_size = vocabulary_size;
+  if (config.vocabulary_size < vocabulary_size) {
+    usage("--data has a vocabulary of " + number(vocabulary_size) + ", --model one of " +
+          number(config.vocabulary_size) + "; prepare the data with a smaller tokenizer or enlarge vocab_size");
+  }
+  const int64_t T = resolve_sequence_length(options, config);
+  for (const data::TokenDataset& dataset : data) {
+    if (dataset.windows(T) >= 1) continue;
+    usage("--data " + dataset.name() + " has " + number(dataset.tokens()) +
+          " training tokens, fewer than one sequence of --sequence-length " + number(T) + " and its last target");
+  }
+  TrainingSettings settings = resolve_without_data(options, config, ranks);
+  data::TrainingSamples(data, T, settings.order());  // refuses what is no mixture
   settings.tokenizer = data.front().tokenizer_description();
   settings.data_digest = digests_json(data);
   return settings;

@@ -49,6 +49,9 @@ struct TrainingSettings {
   model::UpdateOptions update(int64_t step, int64_t update_number) const;
 };
 
+/// What needs no data: sequence length, layout, execution, learning rate. `model` has a vocabulary. Throws Error(usage).
+TrainingSettings resolve_without_data(const TrainOptions& options, const model::ModelConfig& model, int ranks);
+
 /// Checks options, data and model against each other. Throws Error(usage) naming option, numbers and mend. `data`: the
 /// training splits, of one tokenizer.
 TrainingSettings resolve_settings(const TrainOptions& options, const model::ModelConfig& model,
