@@ -12,12 +12,6 @@ using checkpoint::TensorSlice;
 
 namespace {
 
-/// A tied table's copy is saved by the first stage, and what all ranks of tp hold by the first of them. A rank that
-/// holds the whole of a cut tensor has no others to save for: their boxes are empty.
-bool is_own(const model::Unit& unit, const parallel::ParameterSpec& spec, const parallel::MeshCoordinates& at) {
-  return !unit.is_copy && (at.tp == 0 || spec.box != parallel::whole(spec.global_shape));
-}
-
 /// `range` holds the owned part of the unit.
 void append(RankSlices& held, const model::Unit& unit, const std::string& kind, const runtime::View& range,
             const parallel::MeshCoordinates& at) {
@@ -37,6 +31,11 @@ void append(RankSlices& held, const model::Unit& unit, const std::string& kind, 
 }
 
 }  // namespace
+
+/// A rank that holds the whole of a cut tensor has no others to count for: their boxes are empty.
+bool is_own(const model::Unit& unit, const parallel::ParameterSpec& spec, const parallel::MeshCoordinates& at) {
+  return !unit.is_copy && (at.tp == 0 || spec.box != parallel::whole(spec.global_shape));
+}
 
 RankSlices rank_slices(const std::vector<model::Unit>& units, Contents contents, const parallel::MeshCoordinates& at) {
   RankSlices held;

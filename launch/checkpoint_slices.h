@@ -11,6 +11,10 @@
 
 namespace trireme::launch {
 
+/// Whether the rank at `at` counts, of those of tp and pp that hold equal parts of this parameter: of a tied table the
+/// first stage, of what all ranks of tp hold the first of them.
+bool is_own(const model::Unit& unit, const parallel::ParameterSpec& spec, const parallel::MeshCoordinates& at);
+
 /// What this rank owns: ranges of its units as boxes of named tensors, all of which it loads.
 struct RankSlices {
   std::vector<checkpoint::TensorSlice> slices;
