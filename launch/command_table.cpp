@@ -55,6 +55,7 @@ std::vector<Command> commands() {
   return {command<PrepareOptions>(Ranks::one, without_world<PrepareOptions, run_prepare>),
           command<TrainOptions>(Ranks::all_of_the_job, run_train),
           command<SubmitOptions>(Ranks::one, without_world<SubmitOptions, run_submit>),
+          command<VerifyOptions>(Ranks::all_of_the_job, run_verify),
           command<EvaluateOptions>(Ranks::any, run_evaluate),
           command<GenerateOptions>(Ranks::one, without_world<GenerateOptions, run_generate>),
           command<BenchOptions>(Ranks::any, run_bench),

@@ -8,6 +8,7 @@
 #include "data/splitter.h"
 #include "launch/number_text.h"
 #include "launch/option_tables.h"
+#include "launch/reference_layout.h"
 #include "launch/slurm/job_time.h"
 #include "launch/suggestion.h"
 #include "runtime/error.h"
@@ -143,6 +144,14 @@ void check(SubmitOptions& o) {
   require(!on_gpu || o.nodes * o.ranks_per_node == 1,
           "--device cuda computes on one GPU so far, and " + std::to_string(o.nodes * o.ranks_per_node) +
               " ranks are asked for: use --nodes 1 --ranks-per-node 1, or --device cpu");
+}
+
+void check(VerifyOptions& o) {
+  if (o.train.steps == 0) o.train.steps = o.train.warmup_steps + 1000;
+  check(o.train);
+  require(!o.train.data.empty() || !o.train.document_mask,
+          "--document-mask needs documents to keep apart, and random tokens have none: give --data");
+  parse_reference_layout(o.reference_layout);
 }
 
 void check(EvaluateOptions&) {}

@@ -1,5 +1,7 @@
 #include "launch/option_tables.h"
 
+#include <map>
+
 #include "data/bpe_vocabulary.h"
 #include "launch/device_choice.h"
 #include "launch/execution_words.h"
@@ -250,6 +252,33 @@ OptionTable option_table(SubmitOptions& o) {
   for (Option& option : option_table(o.train).options) {
     if (option.name == "threads") {
       option = required(whole_option("threads", o.train.threads, kThreads, "Cores of a rank, and its OpenMP threads"));
+    }
+    table.options.push_back(std::move(option));
+  }
+  return table;
+}
+
+OptionTable option_table(VerifyOptions& o) {
+  OptionTable table{
+      .command = "verify",
+      .summary =
+          "Says whether a layout trains right: some of its steps beside one rank's. Takes the options of train, and "
+          "leaves those about the run alone: nothing is written.",
+      .options = {whole_option("steps-to-verify", o.steps_to_verify, kPositive, "Steps to compare"),
+                  with_default_note(path_option("reference-layout", o.reference_layout, "tp=N,dp=N,pp=N,zero=N",
+                                                "What it is held against; an axis that is left out has one rank"),
+                                    "one rank"),
+                  with_default_note(whole_option("layers", o.layers, kPositive,
+                                                 "Cut the model to so many, where it is too large for the reference"),
+                                    "all of the model's")},
+      .positionals = {}};
+  const std::map<std::string, std::string> notes{
+      {"data", "random tokens by --seed"}, {"run", "none is written"}, {"steps", "1000 more than --warmup-steps"}};
+  for (Option& option : option_table(o.train).options) {
+    const auto note = notes.find(option.name);
+    if (note != notes.end()) {
+      option.required = false;
+      option.default_note = note->second;
     }
     table.options.push_back(std::move(option));
   }

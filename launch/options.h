@@ -104,6 +104,13 @@ struct SubmitOptions {
   bool print = false;
 };
 
+struct VerifyOptions {
+  TrainOptions train;  ///< what is trained, and the layout that is asked about; no run is written
+  int64_t steps_to_verify = 3;
+  std::string reference_layout;  ///< "tp=1,dp=2" (reference_layout.h); empty: one rank
+  int64_t layers = 0;            ///< of the model; 0: all
+};
+
 struct EvaluateOptions {
   std::string model;
   std::vector<std::string> data;

@@ -1,5 +1,5 @@
-// Holds a layout against its reference, parameter by parameter, over all ranks. The reference's values of some rows at a
-// time come to every rank, each compares what it holds itself, and only sums travel back: no rank holds a whole
+// Holds a layout against its reference, parameter by parameter, over all ranks. The reference's values of some rows at
+// a time come to every rank, each compares what it holds itself, and only sums travel back: no rank holds a whole
 // gradient beside its own. It says how far things are apart and judges nothing (verify_judge.h).
 #pragma once
 

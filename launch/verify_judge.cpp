@@ -65,7 +65,8 @@ VerifyBounds verify_bounds(const TrainingSettings& asked, const TrainingSettings
       asked.execution.storage == runtime::DType::bf16 && asked.layout.mesh.tp != reference.layout.mesh.tp;
   const double of_a_sum = rounds_otherwise ? 2 * kUnitOfBf16 : kUnitOfFp32 * std::sqrt(static_cast<double>(longest));
   const double gradient = of_a_sum * std::sqrt(static_cast<double>(16 * config.layers + 8));
-  return {.gradient = gradient,
+  return {.loss = gradient / 10,
+          .gradient = gradient,
           .floor = rounds_otherwise ? 0.1 : 0.01,
           .exp_avg = 2 * gradient,
           .exp_avg_sq = 4 * gradient,
@@ -91,8 +92,8 @@ void Judge::gradients(int64_t step, const TensorComparisons& comparisons) {
 }
 
 void Judge::reported(int64_t step, const ReportedStep& reference, const std::vector<ReportedStep>& ranks) {
-  const auto compare = [&](Check check, double ReportedStep::*number) {
-    Finding finding{.step = step, .check = check, .difference = -1, .bound = bounds_.gradient};
+  const auto compare = [&](Check check, double ReportedStep::*number, double bound) {
+    Finding finding{.step = step, .check = check, .difference = -1, .bound = bound};
     for (size_t rank = 0; rank < ranks.size(); ++rank) {
       const double difference = std::abs(ranks[rank].*number - reference.*number) / std::abs(reference.*number);
       if (!is_worse(difference, finding.difference)) continue;
@@ -101,8 +102,8 @@ void Judge::reported(int64_t step, const ReportedStep& reference, const std::vec
     }
     findings_.push_back(finding);
   };
-  compare(Check::loss, &ReportedStep::loss);
-  compare(Check::grad_norm, &ReportedStep::grad_norm);
+  compare(Check::loss, &ReportedStep::loss, bounds_.loss);
+  compare(Check::grad_norm, &ReportedStep::grad_norm, bounds_.gradient);
 }
 
 void Judge::state(int64_t step, const StateComparison& comparison) {

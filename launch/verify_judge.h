@@ -17,7 +17,7 @@
 //                             which are as large as others' of its unit. A hundredth of their typical size (in a model
 //                             of gpt2-124m's width 1/1300 would have been enough), a tenth where bf16 rounds otherwise
 //                             (1/45).
-//   loss, gradient norm       the same: sums over what errs so.
+//   loss, gradient norm       a tenth of that, for the loss is a mean over tokens whose errors cancel; the same.
 //   exp_avg                   twice that: (1 - beta1) times the gradient's, and the clip factor's.
 //   exp_avg_sq                four times: 2 |g| |difference of g|, of the length of g^2, and the clip factor's squared.
 //   update                    16 units of 2^-24: what AdamW's operations round, on both sides (tensor_difference.h).
@@ -51,7 +51,8 @@ struct Finding {
 };
 
 struct VerifyBounds {
-  double gradient = 0;  ///< also of loss and gradient norm
+  double loss = 0;
+  double gradient = 0;  ///< also of its norm
   double floor = 0;     ///< what stands in for a gradient of nothing, in parts of its unit's typical one
   double exp_avg = 0;
   double exp_avg_sq = 0;

@@ -9,7 +9,8 @@ namespace trireme::launch {
 namespace {
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-const VerifyBounds kBounds{.gradient = 1e-5, .floor = 1e-3, .exp_avg = 2e-5, .exp_avg_sq = 4e-5, .update = 1e-6};
+const VerifyBounds kBounds{
+    .loss = 1e-6, .gradient = 1e-5, .floor = 1e-3, .exp_avg = 2e-5, .exp_avg_sq = 4e-5, .update = 1e-6};
 
 /// Two units: an embedding, and a layer with a weight and a bias.
 std::vector<NamedTensor> tensors() {
