@@ -25,12 +25,14 @@ struct UnitSpec {
   bool rotates = false;  ///< is used between its neighbours only, like a layer
   /// Leading elements whose gradients each rank of tp makes from its own tokens alone: they are summed over tp too.
   int64_t partial_over_tp = 0;
+  bool gradients_only = false;  ///< of a matrix that is another unit's: there are no parameters and no moments here
 };
 
 struct UnitMemoryOptions {
   int zero_stage = 0;                             ///< 0 to 3
   runtime::DType storage = runtime::DType::fp32;  ///< of what layers read; bf16 has fp32 masters
   bool training = true;                           ///< else there are parameters and masters alone, at stage 0
+  int lanes = 0;                                  ///< of the global batch (lane_sums.h); 0: none
 };
 
 /// The memory of one unit on one rank. Whole ranges have `elements` elements; owned ones those of `owned`, which is
@@ -45,6 +47,8 @@ struct UnitMemory {
   runtime::View gradient_part;   ///< owned, fp32: after finish_gradients() the sum over microbatches, dp, tokens of tp
   runtime::View exp_avg;         ///< owned, fp32
   runtime::View exp_avg_sq;      ///< owned, fp32
+  /// Whole, fp32, with lanes: sums of 1, 2, 4 ... lanes that wait for as many more; then what other ranks have sent.
+  std::vector<runtime::View> lane_sums;
 
   bool has_own_masters() const { return parameters.dtype != runtime::DType::fp32; }
 };
@@ -53,6 +57,14 @@ struct UnitMemory {
 /// does not rotate.
 int zero_stage_of(const UnitSpec& spec, const UnitMemoryOptions& options, int dp);
 
+/// The same of its gradients: with lanes they stay whole, and stages 2 and 3 keep them as stage 1 does. A rank adds its
+/// sequences up in order before ranks add up theirs, so that it needs its own sums until the end of the step.
+int gradient_stage_of(const UnitSpec& spec, const UnitMemoryOptions& options, int dp);
+
+/// Buffers as long as a unit that its sums take on each rank: one for each level of the rank's own tree, log2(lanes /
+/// dp), and at least one where there are other ranks. 0 without lanes.
+int lane_buffers(int lanes, int dp);
+
 /// The range of a unit that `rank` of `dp` owns.
 runtime::ElementRange owned_range(int64_t elements, int zero_stage, int rank, int dp);
 
@@ -60,13 +72,16 @@ runtime::ElementRange owned_range(int64_t elements, int zero_stage, int rank, in
 /// others.
 std::vector<size_t> rotation_buffers(const std::vector<UnitSpec>& specs, const UnitMemoryOptions& options, int dp);
 
-/// Places all units in `persistent`, not yet cleared. With n = elements, s = bytes of storage and o = 4 where that is
+/// Places all units in `persistent`, not yet cleared. Throws Error(usage) with both numbers when lanes are no power of
+/// two or dp does not divide them. With n = elements, s = bytes of storage and o = 4 where that is
 /// bf16, else 0, a unit takes in training
 ///   stage 0     (s + o + 12) n bytes
 ///   stage 1     (s + 4) n + (o + 8) n / dp
 ///   stage 2     s n + (o + 12) n / dp, and 4 n in the buffer that it shares
 ///   stage 3     (s + o + 12) n / dp, and (s + 4) n in the buffers that it shares
-/// and without training (s + o) n. A shared buffer is as long as the longest unit in it.
+/// and without training (s + o) n. A shared buffer is as long as the longest unit in it. With lanes a unit takes 4 n
+/// more for each of its lane_buffers(), stage 2 takes what stage 1 does, and stage 3
+///               (s + o + 8) n / dp + 4 n, and s n in the buffer that it shares.
 std::vector<UnitMemory> place_units(const std::vector<UnitSpec>& specs, const UnitMemoryOptions& options, int rank,
                                     int dp, runtime::Arena& persistent);
 

@@ -1,7 +1,10 @@
 #include "parallel/unit_shards.h"
 
+#include <string>
 #include <utility>
 
+#include "parallel/lane_sums.h"
+#include "runtime/error.h"
 #include "runtime/ops/elementwise.h"
 
 namespace trireme::parallel {
@@ -11,7 +14,7 @@ using runtime::View;
 
 UnitShards::UnitShards(const std::vector<UnitSpec>& specs, const std::vector<UnitMemory>& units,
                        const UnitMemoryOptions& options, runtime::Stream& stream, MeshGroups& groups)
-    : stream_(stream), groups_(groups) {
+    : lanes_(options.lanes / groups.dp->size()), stream_(stream), groups_(groups) {
   const int dp = groups.dp->size();
   const std::vector<size_t> buffers = rotation_buffers(specs, options, dp);
   units_.reserve(specs.size());
@@ -19,10 +22,21 @@ UnitShards::UnitShards(const std::vector<UnitSpec>& specs, const std::vector<Uni
     units_.push_back({.memory = units[unit],
                       .partial_over_tp = groups.tp->size() == 1 ? 0 : specs[unit].partial_over_tp,
                       .stage = zero_stage_of(specs[unit], options, dp),
+                      .gradient_stage = gradient_stage_of(specs[unit], options, dp),
                       .buffer = buffers[unit],
                       .gather = {},
                       .reduction = {}});
   }
+}
+
+void UnitShards::begin_step(int64_t sequences) {
+  if (lanes_ == 0) return;
+  sequences_of_lane_ = sequences / lanes_;
+  for (Unit& unit : units_) unit.sequences = 0;
+  if (sequences_of_lane_ > 0 && sequences % lanes_ == 0) return;
+  throw runtime::Error(runtime::ErrorKind::usage, "a step of " + std::to_string(sequences) +
+                                                      " sequences a rank cannot be cut into its " +
+                                                      std::to_string(lanes_) + " lanes of --reproducible");
 }
 
 void UnitShards::gather_into_buffer(size_t unit) {
@@ -49,8 +63,8 @@ void UnitShards::read(size_t unit, size_t next) {
 
 void UnitShards::begin_gradients(size_t unit) {
   const Unit& begun = units_[unit];
-  if (begun.stage < 2) return;
-  if (partial_sum_.unit != kNone && units_[partial_sum_.unit].stage >= 2 &&
+  if (begun.gradient_stage < 2) return;
+  if (partial_sum_.unit != kNone && units_[partial_sum_.unit].gradient_stage >= 2 &&
       units_[partial_sum_.unit].buffer == begun.buffer) {
     reduce_what_waits();
   }
@@ -60,8 +74,9 @@ void UnitShards::begin_gradients(size_t unit) {
 
 void UnitShards::end_gradients(size_t unit, bool last) {
   reduce_what_waits();
-  const Unit& ended = units_[unit];
-  if (ended.stage < 2 && !last) return;
+  Unit& ended = units_[unit];
+  if (lanes_ > 0) end_sequence(ended);
+  if (ended.gradient_stage < 2 && !last) return;
   if (ended.partial_over_tp == 0) {
     start_reduction(unit);
     return;
@@ -69,6 +84,11 @@ void UnitShards::end_gradients(size_t unit, bool last) {
   partial_sum_.unit = unit;
   partial_sum_.pending =
       groups_.tp->all_reduce(ended.memory.gradients.range(0, {ended.partial_over_tp}), ReduceOp::sum);
+}
+
+void UnitShards::end_sequence(Unit& unit) {
+  if (++unit.sequences % sequences_of_lane_ != 0) return;
+  end_lane(stream_, unit.memory, static_cast<int>(unit.sequences / sequences_of_lane_) - 1, lanes_);
 }
 
 void UnitShards::reduce_what_waits() {
@@ -81,9 +101,11 @@ void UnitShards::start_reduction(size_t unit) {
   Unit& ended = units_[unit];
   const UnitMemory& memory = ended.memory;
   if (groups_.dp->size() == 1) return;
-  if (ended.stage == 0) {
+  if (lanes_ > 0) {
+    ended.reduction = exchange_sums(*groups_.dp, memory);
+  } else if (ended.gradient_stage == 0) {
     ended.reduction = groups_.dp->all_reduce(memory.gradients, ReduceOp::sum);
-  } else if (ended.stage == 1) {
+  } else if (ended.gradient_stage == 1) {
     ended.reduction = groups_.dp->reduce_scatter(memory.gradients, memory.gradient_part, ReduceOp::sum);
   } else {
     const View own = memory.gradients.range(memory.owned.begin, memory.gradient_part.shape);
@@ -106,7 +128,10 @@ void UnitShards::finish_gradients() {
   for (Unit& unit : units_) {
     unit.gather.wait();
     unit.reduction.wait();
-    if (unit.stage != 1) continue;
+  }
+  if (lanes_ > 0 && groups_.dp->size() > 1) add_lanes();
+  for (const Unit& unit : units_) {
+    if (unit.gradient_stage != 1) continue;
     // The update clears the owned part alone, and the others are this rank's addends still.
     const View& gradients = unit.memory.gradients;
     const runtime::ElementRange& owned = unit.memory.owned;
@@ -120,13 +145,27 @@ void UnitShards::finish_gradients() {
   }
 }
 
+/// Ranks add up what they own; at stage 0 they then tell each other.
+void UnitShards::add_lanes() {
+  const int rank = groups_.dp->rank();
+  const int dp = groups_.dp->size();
+  for (Unit& unit : units_) {
+    const View& gradients = unit.memory.gradients;
+    add_exchanged(stream_, unit.memory, rank, dp);
+    if (unit.gradient_stage > 0) continue;
+    const int64_t n = gradients.elements() / dp;
+    unit.reduction = groups_.dp->all_gather(gradients.range(rank * n, {n}), gradients);
+  }
+  for (Unit& unit : units_) unit.reduction.wait();
+}
+
 void UnitShards::parameters_changed() {
   for (Passing& buffer : parameter_buffers_) {
     buffer.pending.wait();
     buffer.unit = kNone;
   }
   for (Unit& unit : units_) {
-    if (unit.stage != 1 && unit.stage != 2) continue;
+    if ((unit.stage != 1 && unit.stage != 2) || unit.memory.parameters.absent()) continue;
     unit.gather.wait();
     unit.gather = groups_.dp->all_gather(unit.memory.parameter_part, unit.memory.parameters);
   }
