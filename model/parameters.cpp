@@ -182,7 +182,15 @@ class StageBuilder {
       chunk.head = chunk.head_table = add(define_head(config_));
       if (config_.tied_embeddings) chunk.head_table = embedding_ != kNoUnit ? embedding_ : add_copy();
     }
+    chunk.head_gradients = chunk.head_table;
     stage_.chunks.push_back(chunk);
+  }
+
+  /// Of a tied output matrix that lies on the embedding's rank.
+  void set_head_gradients_apart() {
+    if (embedding_ == kNoUnit || stage_.chunks.back().head_table != embedding_) return;
+    stage_.chunks.back().head_gradients = stage_.specs.size();
+    stage_.specs.push_back({.elements = stage_.specs[embedding_].elements, .gradients_only = true});
   }
 
   StageUnits build() { return std::move(stage_); }
@@ -245,13 +253,18 @@ StageUnits make_units(const ModelConfig& config, const std::vector<ChunkPlace>& 
   check_tensor_parallel(config, groups.mesh.tp);
   StageBuilder builder(config, execution, groups);
   for (const ChunkPlace& chunk : chunks) builder.add_chunk(chunk);
-  StageUnits stage = builder.build();
   const bool training = purpose == Purpose::training;
-  stage.options = {
-      .zero_stage = training ? execution.zero_stage : 0, .storage = execution.storage, .training = training};
+  const int lanes = training ? execution.lanes : 0;
+  if (lanes > 0) builder.set_head_gradients_apart();
+  StageUnits stage = builder.build();
+  stage.options = {.zero_stage = training ? execution.zero_stage : 0,
+                   .storage = execution.storage,
+                   .training = training,
+                   .lanes = lanes};
   const std::vector<parallel::UnitMemory> memory =
       parallel::place_units(stage.specs, stage.options, groups.at.dp, groups.mesh.dp, persistent);
-  for (size_t i = 0; i < memory.size(); ++i) {
+  if (memory.size() > stage.units.size()) stage.tied_head = memory.back();
+  for (size_t i = 0; i < stage.units.size(); ++i) {
     Unit& unit = stage.units[i];
     unit.memory = memory[i];
     unit.undecayed = undecayed_ranges(unit.definition, unit.layout, unit.memory.owned);

@@ -58,6 +58,8 @@ struct ChunkUnits {
   size_t first_layer = kNoUnit;
   size_t head = kNoUnit;
   size_t head_table = kNoUnit;  ///< the unit that holds the output matrix: the head, or (a copy of) the embedding
+  /// The one that takes its gradients: the same, or StageUnits::tied_head, whose number follows those of all units.
+  size_t head_gradients = kNoUnit;
 };
 
 enum class Purpose { inference, training };
@@ -66,7 +68,10 @@ enum class Purpose { inference, training };
 struct StageUnits {
   std::vector<Unit> units;
   std::vector<ChunkUnits> chunks;
-  std::vector<parallel::UnitSpec> specs;  ///< of the units
+  std::vector<parallel::UnitSpec> specs;  ///< of the units, then of tied_head
+  /// With lanes, where embedding and tied output matrix lie on one rank: gradients of the latter, so that both are sums
+  /// of their own as on two stages of a pipeline. Else its views are absent.
+  parallel::UnitMemory tied_head;
   parallel::UnitMemoryOptions options;
 };
 

@@ -16,16 +16,21 @@ using parallel::StepRecord;
 PersistentParts parts_of(const Trainer& trainer, int64_t persistent_bytes) {
   PersistentParts parts;
   const int dp = trainer.groups.mesh.dp;
-  const parallel::UnitMemoryOptions options{.zero_stage = trainer.execution.zero_stage};
+  const parallel::UnitMemoryOptions options{.zero_stage = trainer.execution.zero_stage,
+                                            .lanes = trainer.execution.lanes};
   for (const Unit& unit : trainer.units) {
     const parallel::UnitMemory& memory = unit.memory;
-    const int stage =
-        parallel::zero_stage_of({.elements = unit.layout.elements, .rotates = unit.is_layer}, options, dp);
-    parts.parameters += (stage == 3 ? memory.parameter_part : memory.parameters).bytes();
-    parts.gradients += (stage >= 2 ? memory.gradient_part : memory.gradients).bytes();
+    const parallel::UnitSpec spec{.elements = unit.layout.elements, .rotates = unit.is_layer};
+    const bool has_all = parallel::zero_stage_of(spec, options, dp) < 3;
+    const bool has_all_gradients = parallel::gradient_stage_of(spec, options, dp) < 2;
+    parts.parameters += (has_all ? memory.parameters : memory.parameter_part).bytes();
+    parts.gradients += (has_all_gradients ? memory.gradients : memory.gradient_part).bytes();
+    for (const runtime::View& sum : memory.lane_sums) parts.gradients += sum.bytes();
     parts.optimizer += memory.exp_avg.bytes() + memory.exp_avg_sq.bytes();
     if (memory.has_own_masters()) parts.optimizer += memory.masters.bytes();
   }
+  parts.gradients += trainer.tied_head.gradients.bytes();
+  for (const runtime::View& sum : trainer.tied_head.lane_sums) parts.gradients += sum.bytes();
   for (const auto* views : {&trainer.pipeline.buffers.inputs, &trainer.pipeline.buffers.gradients}) {
     for (const runtime::View& view : *views) parts.pipeline += view.bytes();
   }

@@ -29,7 +29,7 @@ std::map<std::string, int64_t> bytes_by_axis(const parallel::SentMessages& sent)
 /// Where the persistent bytes of a rank go.
 struct PersistentParts {
   int64_t parameters = 0;  ///< those that layers read: all of the rank, or the owned ranges at stage 3
-  int64_t gradients = 0;   ///< all of the rank, or the owned ranges at stages 2 and 3
+  int64_t gradients = 0;   ///< all of the rank, or the owned ranges at stages 2 and 3; and sums of lanes
   int64_t optimizer = 0;   ///< Adam's moments, and masters of their own
   int64_t pipeline = 0;    ///< activations and gradients that come from other stages
   int64_t rest = 0;        ///< what whole units pass through at stages 2 and 3, and a few numbers

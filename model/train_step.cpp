@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <string>
 
 #include "runtime/ops/adamw.h"
+#include "runtime/error.h"
 #include "runtime/ops/elementwise.h"
+#include "runtime/ops/exact_sum.h"
 
 namespace trireme::model {
 
@@ -21,6 +24,13 @@ ScheduleSpec schedule_of(const Execution& execution, const Mesh& mesh, int64_t m
           .stages = mesh.pp,
           .chunks = execution.virtual_stages,
           .microbatches = static_cast<int>(microbatches)};
+}
+
+/// Of a reproducible step, whose sums go sequence by sequence.
+void check_sequences(const Trainer& trainer, int64_t B) {
+  if (trainer.execution.lanes == 0 || B == 1) return;
+  throw runtime::Error(runtime::ErrorKind::internal,
+                       "a reproducible step takes microbatches of 1 sequence, not of " + std::to_string(B));
 }
 
 /// The schedule and buffers of steps of this shape; made once, as long as the shape stays.
@@ -51,7 +61,11 @@ void add_gradient_norm(Trainer& trainer) {
   for (const Unit& unit : trainer.units) {
     const View counted = counted_gradients(trainer, unit);
     if (counted.absent()) continue;
-    runtime::add_sum_of_squares(trainer.stream, counted, trainer.totals.rows(2, 1), trainer.memory.scratch);
+    if (trainer.exact_totals.both.absent()) {
+      runtime::add_sum_of_squares(trainer.stream, counted, trainer.totals.rows(2, 1), trainer.memory.scratch);
+    } else {
+      runtime::add_squares_exactly(trainer.stream, counted, trainer.exact_totals.squares);
+    }
   }
 }
 
@@ -74,21 +88,45 @@ void update_parameters(Trainer& trainer, const UpdateOptions& options) {
 }
 
 /// First and last stage hold the token table when it is tied: each adds the other's gradients to its own, and both then
-/// make the same update.
+/// make the same update. A reproducible step adds the same two sums where one rank has both.
 void sum_tied_gradients(Trainer& trainer) {
+  if (const View& head = trainer.tied_head.gradient_part; !head.absent()) {
+    const View& embedding = trainer.units[trainer.chunks.front().units.embedding].memory.gradient_part;
+    runtime::add(trainer.stream, embedding, head, embedding);
+    runtime::fill(trainer.stream, head, 0);
+  }
   if (trainer.groups.tied->size() == 1 || !trainer.config.tied_embeddings) return;
   const TransformerChunk& chunk = trainer.groups.is_first_stage() ? trainer.chunks.front() : trainer.chunks.back();
   const size_t table = chunk.place.is_first ? chunk.units.embedding : chunk.units.head_table;
   trainer.groups.tied->all_reduce(trainer.units[table].memory.gradient_part, runtime::ReduceOp::sum).wait();
 }
 
+void sum_over_mesh(Trainer& trainer, const View& values) {
+  parallel::MeshGroups& groups = trainer.groups;
+  for (runtime::Communicator* axis : {groups.tp.get(), groups.dp.get(), groups.pp.get()}) {
+    axis->all_reduce(values, runtime::ReduceOp::sum).wait();
+  }
+}
+
 /// totals := their sum over the mesh. All ranks of tp have the same losses: the first one's count.
 void sum_totals(Trainer& trainer, const View& totals) {
-  parallel::MeshGroups& groups = trainer.groups;
-  if (groups.at.tp > 0) runtime::fill(trainer.stream, totals.rows(0, 2), 0);
-  for (runtime::Communicator* axis : {groups.tp.get(), groups.dp.get(), groups.pp.get()}) {
-    axis->all_reduce(totals, runtime::ReduceOp::sum).wait();
+  const ExactTotals& exact = trainer.exact_totals;
+  if (trainer.groups.at.tp > 0) {
+    runtime::fill(trainer.stream, totals.rows(0, 2), 0);
+    if (!exact.both.absent()) runtime::clear_exact_sum(trainer.stream, exact.loss);
   }
+  sum_over_mesh(trainer, totals);
+  if (exact.both.absent()) return;
+  sum_over_mesh(trainer, exact.both);
+  runtime::round_exact_sum(trainer.stream, exact.loss, trainer.totals.rows(0, 1));
+  runtime::round_exact_sum(trainer.stream, exact.squares, trainer.totals.rows(2, 1));
+}
+
+void clear_totals(Trainer& trainer) {
+  runtime::fill(trainer.stream, trainer.totals, 0);
+  if (trainer.exact_totals.both.absent()) return;
+  runtime::clear_exact_sum(trainer.stream, trainer.exact_totals.loss);
+  runtime::clear_exact_sum(trainer.stream, trainer.exact_totals.squares);
 }
 
 /// What the numbers of the step say to its caller; the update has gone by them already, on the device. The one place
@@ -125,7 +163,7 @@ void begin_step(Trainer& trainer, const HostMicrobatch& microbatch, const Update
       runtime::adamw_schedule(options.learning_rate, options.beta1, options.beta2, options.update);
   const float schedule[] = {options.limits.loss, options.limits.grad_norm, learning_rate, m_correction, v_correction};
   runtime::copy_from_host(trainer.stream, std::as_bytes(std::span(schedule)), trainer.update_schedule.rows(0, 5));
-  runtime::fill(trainer.stream, trainer.totals, 0);
+  clear_totals(trainer);
   forget_other_recordings(trainer, microbatch, options);
 }
 
@@ -133,7 +171,8 @@ void begin_step(Trainer& trainer, const HostMicrobatch& microbatch, const Update
 void update(Trainer& trainer, const UpdateOptions& options) {
   trainer.recordings.update.run(trainer.stream, [&] {
     add_gradient_norm(trainer);
-    if (trainer.groups.mesh.world_size() > 1) sum_totals(trainer, trainer.totals);
+    const bool is_alone = trainer.groups.mesh.world_size() == 1;
+    if (!is_alone || !trainer.exact_totals.both.absent()) sum_totals(trainer, trainer.totals);
     runtime::update_scale(trainer.stream, options.clip_grad_norm, trainer.totals.rows(0, 3),
                           trainer.update_schedule.rows(0, 2), trainer.update_schedule.rows(5, 1));
     update_parameters(trainer, options);
@@ -146,8 +185,10 @@ void update(Trainer& trainer, const UpdateOptions& options) {
 StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options,
                       const std::function<int64_t()>& vote) {
   const HostMicrobatch& first = microbatches.front();
+  check_sequences(trainer, first.B);
   prepare_pipeline(trainer, {.B = first.B, .T = first.T, .microbatches = static_cast<int64_t>(microbatches.size())});
   begin_step(trainer, first, options);
+  trainer.shards.begin_step(static_cast<int64_t>(microbatches.size()));
   TrainingStage stage(trainer, microbatches, options);
   parallel::run_pipeline(trainer.pipeline.spec, trainer.pipeline.actions, stage, trainer.groups,
                          trainer.pipeline.buffers);
@@ -172,7 +213,7 @@ StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbat
 }
 
 void reset_loss(Trainer& trainer) {
-  runtime::fill(trainer.stream, trainer.totals, 0);
+  clear_totals(trainer);
 }
 
 void add_loss(Trainer& trainer, const HostMicrobatch& microbatch) {

@@ -4,6 +4,7 @@
 
 #include "runtime/error.h"
 #include "runtime/ops/elementwise.h"
+#include "runtime/ops/exact_sum.h"
 #include "runtime/ops/positions.h"
 #include "runtime/ops/rope.h"
 
@@ -32,6 +33,10 @@ std::vector<TransformerChunk> bind_chunks(const ModelConfig& config, const std::
     chunk.weights = bind_weights(config, stage.units, places[i], chunk.units, &parallel::UnitMemory::parameters);
     if (purpose == Purpose::training) {
       chunk.gradients = bind_weights(config, stage.units, places[i], chunk.units, &parallel::UnitMemory::gradients);
+      if (chunk.units.head_gradients != chunk.units.head_table) {
+        View& table = chunk.gradients.head.table;
+        table = stage.tied_head.gradients.range(0, table.shape);
+      }
     }
     chunks.push_back(std::move(chunk));
   }
@@ -49,6 +54,13 @@ std::vector<std::vector<InFlight>> make_in_flight(const std::vector<TransformerC
     }
   }
   return in_flight;
+}
+
+ExactTotals make_exact_totals(const Execution& execution, Arena& persistent) {
+  if (execution.lanes == 0) return {};
+  const runtime::Shape words{runtime::kExactSumWords};
+  const View both = persistent.allocate(DType::i64, {2 * runtime::kExactSumWords});
+  return {.both = both, .loss = both.range(0, words), .squares = both.range(runtime::kExactSumWords, words)};
 }
 
 /// One that has other ranks in it: progress of one such group is that of all.
@@ -103,6 +115,7 @@ std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose
   std::vector<std::vector<InFlight>> in_flight = make_in_flight(chunks, memory);
   std::vector<parallel::UnitMemory> unit_memory;
   for (const Unit& unit : stage.units) unit_memory.push_back(unit.memory);
+  if (stage.specs.size() > stage.units.size()) unit_memory.push_back(stage.tied_head);
   View rope_table;
   if (config.position == PositionKind::rope) {
     rope_table = persistent.allocate(DType::fp32, {config.positions, config.head_width});
@@ -117,16 +130,19 @@ std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose
                   .memory = memory,
                   .groups = groups,
                   .units = std::move(stage.units),
+                  .tied_head = stage.tied_head,
                   .shards = {std::move(stage.specs), std::move(unit_memory), stage.options, stream, groups},
                   .chunks = std::move(chunks),
                   .rope_table = rope_table,
                   .totals = persistent.allocate(DType::fp64, {4}),
+                  .exact_totals = make_exact_totals(execution, persistent),
                   .update_schedule = update_schedule,
                   .in_flight = std::move(in_flight),
                   .pipeline = {},
                   .recordings = {},
                   .marks = runtime::TimeMarks(stream)});
   clear(stream, trainer->units);
+  if (!stage.tied_head.gradients.absent()) runtime::fill(stream, stage.tied_head.gradients, 0);
   return trainer;
 }
 

@@ -70,6 +70,14 @@ struct InFlight {
   TransformerSaved saved;
 };
 
+/// Loss and squares of the gradient of a reproducible step, summed over all ranks without rounding
+/// (runtime/ops/exact_sum.h): (kExactSumWords) i64 each, absent in other steps. They lie behind each other in `both`.
+struct ExactTotals {
+  runtime::View both;
+  runtime::View loss;
+  runtime::View squares;
+};
+
 /// The pipeline's schedule on this rank, and the buffers that its messages go through.
 struct PipelinePlan {
   parallel::ScheduleSpec spec;
@@ -84,10 +92,12 @@ struct Trainer {
   runtime::Memory& memory;
   parallel::MeshGroups& groups;
   std::vector<Unit> units;
+  parallel::UnitMemory tied_head;  ///< StageUnits::tied_head
   parallel::UnitShards shards;
   std::vector<TransformerChunk> chunks;
   runtime::View rope_table;                      ///< (positions, D), absent without rope
   runtime::View totals;                          ///< (4) fp64: loss sum, target count, squares of the gradient, votes
+  ExactTotals exact_totals;                      ///< the first and the third of them, until all ranks' are together
   runtime::View update_schedule;                 ///< (6) fp32: UpdateLimits and AdamWViews::schedule of the step;
                                                  ///< absent for inference
   std::vector<std::vector<InFlight>> in_flight;  ///< of each chunk, as many as it has slots

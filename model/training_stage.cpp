@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/ops/elementwise.h"
+#include "runtime/ops/exact_sum.h"
+
 namespace trireme::model {
 
 using runtime::View;
@@ -34,7 +37,10 @@ View TrainingStage::forward(int chunk, int microbatch, View input) {
   };
   if (!training_) {
     run();
-    if (own.place.is_last) head_loss(context_, own.weights.head, tokens, flight.saved.final_norm.y, totals());
+    if (own.place.is_last) {
+      head_loss(context_, own.weights.head, tokens, flight.saved.final_norm.y, totals());
+      take_loss();
+    }
     return output;
   }
   trainer_.recordings.forward.run(trainer_.stream, run);
@@ -50,6 +56,7 @@ void TrainingStage::backward(int chunk, int microbatch, View d) {
   const InFlight& flight = find(chunk, microbatch);
   trainer_.recordings.backward.run(trainer_.stream, [&] {
     transformer_backward(context_, trainer_.chunks[index], trainer_.shards, flight.saved, d, totals(), last);
+    if (trainer_.chunks[index].place.is_last) take_loss();
   });
   end_part(Part::backward);
 }
@@ -62,6 +69,7 @@ void TrainingStage::backward_input(int chunk, int microbatch, View d) {
   InFlight& flight = find(chunk, microbatch);
   transformer_backward_input(context_, trainer_.chunks[index], trainer_.shards, flight.saved, d, totals(), last,
                              flight.slot->arena());
+  if (trainer_.chunks[index].place.is_last) take_loss();
   end_part(Part::backward);
 }
 
@@ -96,6 +104,14 @@ size_t TrainingStage::add_times(StepTimes& times) const {
     }
   }
   return parts_.size();
+}
+
+/// The loss of one sequence, whose tokens were added in order, joins the others' without rounding.
+void TrainingStage::take_loss() {
+  if (trainer_.exact_totals.both.absent()) return;
+  const View loss = totals().rows(0, 1);
+  runtime::add_exactly(trainer_.stream, loss, trainer_.exact_totals.loss);
+  runtime::fill(trainer_.stream, loss, 0);
 }
 
 /// -1: a free one.

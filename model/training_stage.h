@@ -38,6 +38,7 @@ class TrainingStage : public parallel::PipelineStage {
   void begin_part();
   void end_part(Part part);
   StepObserver* observer() { return training_ ? trainer_.observer : nullptr; }
+  void take_loss();
   runtime::View totals() { return trainer_.totals.rows(0, 2); }
 
   Trainer& trainer_;

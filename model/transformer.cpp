@@ -84,10 +84,8 @@ void head_backward(Context& context, const TransformerChunk& chunk, UnitShards& 
   head_loss_and_gradient(context, weights, gradients, saved.tokens, saved.final_norm, dy, totals);
   norm_backward(context, weights.norm, gradients.norm, saved.final_norm, {.dy = dy, .dx = d});
   shards.end_gradients(chunk.units.head, last);
-  const bool is_embedding_here = chunk.units.head_table == chunk.units.embedding;
-  if (chunk.units.head_table != chunk.units.head && !is_embedding_here) {
-    shards.end_gradients(chunk.units.head_table, last);
-  }
+  const size_t table = chunk.units.head_gradients;
+  if (table != chunk.units.head && table != chunk.units.embedding) shards.end_gradients(table, last);
 }
 
 void embedding_backward(Context& context, const TransformerChunk& chunk, UnitShards& shards,

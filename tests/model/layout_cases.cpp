@@ -34,7 +34,7 @@ Execution execution_of(const LayoutTraining& training) {
 }
 
 model::StepShape shape_of(const LayoutTraining& training) {
-  return {.B = LayoutCase::kLayoutB,
+  return {.B = training.layout.B,
           .T = kLayoutTokens,
           .microbatches = training.layout.microbatches,
           .has_documents = training.has_documents};
@@ -51,8 +51,7 @@ SmallBatch batch_of_step(const LayoutTraining& training, int64_t step) {
 std::vector<model::HostMicrobatch> share(const SmallBatch& batch, const LayoutCase& layout, int dp_rank) {
   std::vector<model::HostMicrobatch> microbatches;
   for (int64_t i = 0; i < layout.microbatches; ++i) {
-    microbatches.push_back(
-        part(batch, (dp_rank * layout.microbatches + i) * LayoutCase::kLayoutB, LayoutCase::kLayoutB));
+    microbatches.push_back(part(batch, (dp_rank * layout.microbatches + i) * layout.B, layout.B));
   }
   return microbatches;
 }
@@ -82,7 +81,7 @@ std::vector<Totals> planned_messages(const LayoutTraining& training, int rank) {
   trainer->shards.parameters_changed();
   const std::vector<model::HostMicrobatch> microbatches(
       static_cast<size_t>(layout.microbatches),
-      {.B = LayoutCase::kLayoutB, .T = kLayoutTokens, .has_documents = training.has_documents});
+      {.B = layout.B, .T = kLayoutTokens, .has_documents = training.has_documents});
   model::train_step(*trainer, microbatches, kOptions);
   return totals_of(groups);
 }
@@ -268,10 +267,12 @@ const LayoutRun& train_alone(const LayoutTraining& training) {
   static std::map<std::string, LayoutRun> runs;
   const std::lock_guard lock(mutex);
   LayoutTraining alone = training;
-  alone.layout = {.microbatches = training.layout.microbatches * training.layout.mesh.dp};
+  alone.layout = {.microbatches = training.layout.microbatches * training.layout.mesh.dp, .B = training.layout.B};
   const std::string key = training.config.family + std::to_string(training.config.vocabulary_size) + "/" +
-                          std::to_string(alone.layout.microbatches) + "/" + std::to_string(training.steps) + "/" +
-                          std::to_string(static_cast<int>(training.execution.storage)) +
+                          std::to_string(training.config.layers) + "/" + std::to_string(alone.layout.microbatches) +
+                          "/" + std::to_string(training.steps) + "/" +
+                          std::to_string(static_cast<int>(training.execution.storage)) + "/" +
+                          std::to_string(training.execution.lanes) + "/" + std::to_string(training.layout.B) +
                           (training.has_documents ? "/documents" : "");
   const auto known = runs.find(key);
   if (known != runs.end()) return known->second;

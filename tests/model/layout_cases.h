@@ -15,11 +15,10 @@ struct LayoutCase {
   int virtual_stages = 1;
   int64_t microbatches = 1;  ///< of a rank in a step
   model::Recompute recompute = model::Recompute::none;
+  int64_t B = 2;  ///< sequences of a microbatch
 
-  int64_t sequences() const { return kLayoutB * microbatches * mesh.dp; }
+  int64_t sequences() const { return B * microbatches * mesh.dp; }
   std::string name() const;
-
-  static constexpr int64_t kLayoutB = 2;  ///< sequences of a microbatch
 };
 
 /// Eight layers of 12 heads, 6 key/value heads where they are grouped: for tp 1, 2, 3 and 6; 41 entries of the
@@ -47,7 +46,7 @@ struct LayoutTraining {
   model::ModelConfig config;
   LayoutCase layout;
   int64_t steps = layout_steps();
-  model::Execution execution{};        ///< storage
+  model::Execution execution{};        ///< storage and lanes
   bool has_documents = false;          ///< several in a sequence, kept apart
   runtime::MessageOptions messages{};  ///< those of the world
 };
