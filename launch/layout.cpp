@@ -12,6 +12,8 @@ namespace json = boost::json;
 constexpr int64_t kMicrobatchesOfAStage = 4;
 
 int64_t choose_microbatch_size(const TrainOptions& options, const parallel::Mesh& mesh) {
+  if (options.reproducible > 0) return 1;
+  if (options.microbatch_size > 0) return options.microbatch_size;
   const int64_t share = options.global_batch_size / mesh.dp;
   if (mesh.pp == 1) return share;
   const bool in_groups = options.virtual_stages > 1 && options.pipeline_schedule == "1f1b";
@@ -33,8 +35,9 @@ Layout resolve_layout(const TrainOptions& options, const model::ModelConfig& mod
   check_stages(options, model, ranks);
   Layout layout{.mesh = check_ranks(options, model, T, ranks)};
   check_batch(options, layout.mesh);
-  layout.microbatch_size =
-      options.microbatch_size != 0 ? options.microbatch_size : choose_microbatch_size(options, layout.mesh);
+  check_lanes(options, layout.mesh);
+  layout.lanes = static_cast<int>(options.reproducible);
+  layout.microbatch_size = choose_microbatch_size(options, layout.mesh);
   check_interleaving(options, layout.mesh, layout.microbatch_size);
   layout.microbatches = options.global_batch_size / layout.mesh.dp / layout.microbatch_size;
   layout.zero_stage = layout.mesh.dp == 1 ? 0 : static_cast<int>(options.zero_stage.value_or(1));

@@ -18,13 +18,15 @@ struct Layout {
   int zero_stage = 0;  ///< 0 where there is no data parallelism
   parallel::ScheduleKind schedule = parallel::ScheduleKind::one_f_one_b;
   int virtual_stages = 1;
-  int64_t microbatch_size = 0;  ///< B, sequences
+  int lanes = 0;                ///< of --reproducible; 0: none
+  int64_t microbatch_size = 0;  ///< B, sequences; 1 with lanes
   int64_t microbatches = 0;     ///< of a step, for each rank of dp
   bool operator==(const Layout&) const = default;
 };
 
 /// The layout of `ranks` ranks; T is the sequence length. Without --microbatch-size: all sequences of a rank of dp
 /// where there is no pipeline, else the largest microbatch of which there are 4 a stage at least, or as many as can be.
+/// With --reproducible one sequence, whatever --microbatch-size says: products of other shapes have other bits.
 /// Throws Error(usage).
 Layout resolve_layout(const TrainOptions& options, const model::ModelConfig& model, int64_t T, int ranks);
 

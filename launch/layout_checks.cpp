@@ -1,6 +1,7 @@
 #include "launch/layout_checks.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 #include <vector>
 
@@ -143,6 +144,30 @@ void check_batch(const TrainOptions& options, const parallel::Mesh& mesh) {
   usage("--microbatch-size " + number(options.microbatch_size) + " does not divide the " + number(share) +
         " sequences of a rank (--global-batch-size " + number(G) + ", " + data_ranks_text(mesh) +
         "); the nearest that does is " + number(nearest));
+}
+
+void check_lanes(const TrainOptions& options, const parallel::Mesh& mesh) {
+  const int64_t lanes = options.reproducible;
+  if (lanes == 0) return;
+  const int64_t G = options.global_batch_size;
+  const auto is_power = [](int64_t candidate) { return std::has_single_bit(static_cast<uint64_t>(candidate)); };
+  const auto fits = [&](int64_t candidate) {
+    return is_power(candidate) && candidate % mesh.dp == 0 && G % candidate == 0;
+  };
+  if (fits(lanes)) return;
+  const std::string asked = "--reproducible=" + number(lanes);
+  if (!is_power(mesh.dp)) {
+    usage(asked + " adds " + number(lanes) + " lanes up as a tree, of which each of " + data_ranks_text(mesh) +
+          " has a branch: the nearest number of ranks that does is " +
+          number(nearest_that(mesh.dp, 1, 2 * mesh.dp, is_power)));
+  }
+  const std::string nearest = "--reproducible=" + number(nearest_that(lanes, 1, G, fits));
+  if (!is_power(lanes)) usage(asked + " is no power of two; the nearest that fits is " + nearest);
+  if (lanes % mesh.dp != 0) {
+    usage(asked + " does not divide by " + data_ranks_text(mesh) + "; the nearest that fits is " + nearest);
+  }
+  usage(asked + " does not divide --global-batch-size " + number(G) + "; the nearest choices are " + nearest + " and " +
+        "--global-batch-size " + number(nearest_multiple(G, lanes)));
 }
 
 void check_interleaving(const TrainOptions& options, const parallel::Mesh& mesh, int64_t microbatch_size) {

@@ -26,6 +26,9 @@ parallel::Mesh check_ranks(const TrainOptions& options, const model::ModelConfig
 /// The ranks of dp divide the global batch and --microbatch-size divides the share of each.
 void check_batch(const TrainOptions& options, const parallel::Mesh& mesh);
 
+/// The lanes of --reproducible are a power of two, which the ranks of dp divide and which divides the global batch.
+void check_lanes(const TrainOptions& options, const parallel::Mesh& mesh);
+
 /// Interleaved 1F1B takes microbatches in groups of as many as there are stages.
 void check_interleaving(const TrainOptions& options, const parallel::Mesh& mesh, int64_t microbatch_size);
 

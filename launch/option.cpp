@@ -209,6 +209,22 @@ Option flag_option(const std::string& name, bool& field, const std::string& help
           .value = [&field] { return OptionValue(field); }};
 }
 
+Option whole_flag_option(const std::string& name, int64_t& field, WholeRange range, int64_t implied,
+                         const std::string& placeholder, const std::string& help) {
+  return {.name = name,
+          .placeholder = "[=" + placeholder + "]",
+          .help = help,
+          .is_flag = true,
+          .assign =
+              [&field, range, implied](const auto& words) {
+                if (words.empty() || words[0] == "true")
+                  field = implied;
+                else
+                  field = words[0] == "false" ? 0 : parse_whole(words[0], range);
+              },
+          .value = [&field] { return OptionValue(field); }};
+}
+
 Option duration_option(const std::string& name, std::optional<double>& field, const std::string& help) {
   return {.name = name,
           .placeholder = "DURATION",

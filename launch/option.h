@@ -24,7 +24,8 @@ struct Option {
   std::string help;         ///< one sentence without a full stop
   bool required = false;
   bool is_list = false;
-  bool is_flag = false;  ///< needs no value: --profile is --profile=true
+  /// Needs no value: --profile is --profile=true. One that may have another has "[=N]" for its placeholder.
+  bool is_flag = false;
   /// What --help gives as the default instead of the value: "a tenth of --learning-rate".
   std::string default_note;
   /// Takes one word, or any number with is_list, none or one with is_flag. Throws Error(usage) without the option's
@@ -64,6 +65,9 @@ Option path_list_option(const std::string& name, std::vector<std::string>& field
 Option real_list_option(const std::string& name, std::vector<double>& field, RealRange range, const std::string& help);
 /// True when given; true or false in a file.
 Option flag_option(const std::string& name, bool& field, const std::string& help);
+/// 0 unless given; `implied` when given without a number, or as true in a file.
+Option whole_flag_option(const std::string& name, int64_t& field, WholeRange range, int64_t implied,
+                         const std::string& placeholder, const std::string& help);
 /// A time above 0 (time_limit.h) in seconds.
 Option duration_option(const std::string& name, std::optional<double>& field, const std::string& help);
 /// auto, never or a step.

@@ -100,6 +100,8 @@ void check(TrainOptions& o) {
   const TrainOptions defaults;
   require(!o.trace.empty() || (o.trace_steps == defaults.trace_steps && o.trace_skip == defaults.trace_skip),
           "--trace-steps and --trace-skip say which steps --trace FILE records, which is not given");
+  require(o.reproducible == 0 || o.device != "cuda",
+          "--reproducible computes on CPUs so far, which --device cuda contradicts: leave one of them out");
   constexpr double kLeastWatchdog = 3;  // seconds: beats and a busy machine need some
   require(o.watchdog_timeout == 0 || o.watchdog_timeout >= kLeastWatchdog,
           "--watchdog-timeout " + number_text(o.watchdog_timeout) +

@@ -95,7 +95,7 @@ std::string help_text(const OptionTable& table) {
   std::string config;
   for (const Option& option : with_config(table, config)) {
     const std::string note = default_text(option);
-    text += option_line("--" + option.name + (option.is_flag ? "" : " " + option.placeholder),
+    text += option_line("--" + option.name + (option.is_flag ? "" : " ") + option.placeholder,
                         option.help + (note.empty() ? "" : " (" + note + ")"));
   }
   text += option_line("--help", "This text");

@@ -81,6 +81,9 @@ void add_layout(std::vector<Option>& table, TrainOptions& o) {
       whole_option("zero-stage", o.zero_stage, {.least = 0, .most = 3},
                    "What data-parallel ranks share out: 1 optimizer, 2 gradients too, 3 parameters too"),
       "1 with data parallelism, else 0"));
+  table.push_back(whole_flag_option("reproducible", o.reproducible, {.least = 1, .most = kRanks.most}, 8, "LANES",
+                                    "The same bits for every --zero-stage, --microbatch-size, data and pipeline "
+                                    "layout: sequence by sequence, and as a tree over LANES parts of the batch, or 8"));
 }
 
 void add_optimizer(std::vector<Option>& table, TrainOptions& o) {

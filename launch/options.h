@@ -52,6 +52,7 @@ struct TrainOptions {
   std::string pipeline_schedule = "1f1b";  ///< 1f1b, zb-h1 or gpipe
   int64_t virtual_stages = 1;              ///< chunks of layers of a pipeline stage
   std::optional<int64_t> zero_stage;       ///< 0 to 3; empty: 1 with data parallelism, else 0
+  int64_t reproducible = 0;                ///< lanes of the global batch; 0: sums in the order of the layout
   std::string device = "auto";             ///< auto, cpu or cuda
   std::string precision = "fp32";          ///< of activations and of the weights that layers read: fp32 or bf16
   std::string recompute = "none";          ///< none, selective or full

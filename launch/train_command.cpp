@@ -64,6 +64,20 @@ void say_layout(const TrainingSettings& settings, int ranks) {
                        " busy at a time; lower --microbatch-size, or raise --global-batch-size");
 }
 
+void say_lanes(const TrainingSettings& settings) {
+  const int64_t lanes = settings.layout.lanes;
+  if (lanes == 0) return;
+  const bool has_tensor = settings.layout.mesh.tp > 1;
+  runtime::log_info("reproducible: " + counted(lanes, "lane") + " of " +
+                    counted(settings.options.global_batch_size / lanes, "sequence") +
+                    ", computed one by one; the same bits for every --zero-stage, --microbatch-size, data and pipeline "
+                    "layout with these lanes and " +
+                    counted(settings.threads, "thread") + " a rank" +
+                    (has_tensor ? ", if --tensor-parallel is 1: with " + std::to_string(settings.layout.mesh.tp) +
+                                      " they follow them up to rounding"
+                                : ""));
+}
+
 void say_what_is_trained(const TrainingSettings& settings, const std::vector<RankPlan>& plans) {
   const auto parameters = static_cast<double>(model::parameter_count(settings.config));
   runtime::log_info("training " + settings.options.model + ": " + fixed_text(parameters / 1e6, 2) + " M parameters, " +
@@ -72,6 +86,7 @@ void say_what_is_trained(const TrainingSettings& settings, const std::vector<Ran
                     settings.options.recompute);
   const auto ranks = static_cast<int>(plans.size());
   if (ranks > 1) say_layout(settings, ranks);
+  say_lanes(settings);
   const std::string where = settings.execution.device == runtime::Device::cuda
                                 ? " on " + runtime::cuda::device_name()
                                 : " x " + counted(runtime::compute_threads(), "thread");

@@ -7,6 +7,7 @@
 #include "launch/execution_words.h"
 #include "launch/json_text.h"
 #include "runtime/error.h"
+#include "runtime/threads.h"
 
 namespace trireme::launch {
 
@@ -36,17 +37,20 @@ int64_t resolve_sequence_length(const TrainOptions& options, const model::ModelC
 /// Options by name that a resume may change, said and recorded when it does.
 json::object choices_json(const TrainingSettings& settings) {
   const TrainOptions& options = settings.options;
-  return {{"steps", options.steps},
-          {"learning-rate", options.learning_rate},
-          {"min-learning-rate", settings.learning_rate.minimum},
-          {"warmup-steps", options.warmup_steps},
-          {"schedule", options.schedule},
-          {"weight-decay", options.weight_decay},
-          {"clip-grad-norm", options.clip_grad_norm},
-          {"skip-outliers", options.skip_outliers},
-          {"rollback-after", options.rollback_after},
-          {"dropout", options.dropout},
-          {"global-batch-size", options.global_batch_size}};
+  json::object choices{{"steps", options.steps},
+                       {"learning-rate", options.learning_rate},
+                       {"min-learning-rate", settings.learning_rate.minimum},
+                       {"warmup-steps", options.warmup_steps},
+                       {"schedule", options.schedule},
+                       {"weight-decay", options.weight_decay},
+                       {"clip-grad-norm", options.clip_grad_norm},
+                       {"skip-outliers", options.skip_outliers},
+                       {"rollback-after", options.rollback_after},
+                       {"dropout", options.dropout},
+                       {"reproducible", options.reproducible},
+                       {"global-batch-size", options.global_batch_size}};
+  if (options.reproducible > 0) choices["threads"] = settings.threads;  // products have other bits with others
+  return choices;
 }
 
 /// What an identity that does not name an option says about it.
@@ -121,6 +125,7 @@ TrainingSettings resolve_without_data(const TrainOptions& options, const model::
   TrainingSettings settings{.options = options, .config = model};
   settings.sequence_length = resolve_sequence_length(options, settings.config);
   settings.layout = resolve_layout(options, settings.config, settings.sequence_length, ranks);
+  settings.threads = runtime::compute_threads();
   settings.last_step = options.stop_at_step == 0 ? options.steps : options.stop_at_step;
   settings.execution = {.storage = precision_of(options.precision, "--precision"),
                         .recompute = recompute_of(options.recompute, "--recompute"),
@@ -128,10 +133,14 @@ TrainingSettings resolve_without_data(const TrainOptions& options, const model::
                         .zero_stage = settings.layout.zero_stage,
                         .schedule = settings.layout.schedule,
                         .virtual_stages = settings.layout.virtual_stages,
+                        .lanes = settings.layout.lanes,
                         .cut_tokens = settings.sequence_length};
   if (settings.execution.device == runtime::Device::cuda && options.device == "cuda" && !options.calibration.empty()) {
     usage("--calibration " + options.calibration +
           " holds peaks of a processor, and this run computes on a GPU; leave it out, or use --device cpu");
+  }
+  if (settings.execution.device == runtime::Device::cuda && options.reproducible > 0) {
+    usage("--reproducible computes on CPUs so far, and this run on a GPU; leave it out, or use --device cpu");
   }
   settings.learning_rate = {.schedule = *model::schedule_from_name(options.schedule),
                             .peak = options.learning_rate,

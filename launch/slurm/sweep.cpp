@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <variant>
 
 #include "launch/number_text.h"
 #include "launch/option_tables.h"
@@ -52,7 +53,10 @@ std::vector<std::string> command_words(TrainOptions options) {
     const OptionValue value = table[i].value();
     if (table[i].name == "run" || value == unset[i].value()) continue;
     words.push_back("--" + table[i].name);
-    if (table[i].is_flag) continue;
+    if (table[i].is_flag) {  // a value would not be taken from the next word
+      if (!std::holds_alternative<bool>(value)) words.back() += "=" + to_string(value);
+      continue;
+    }
     for (std::string& word : words_of(value)) words.push_back(std::move(word));
   }
   return words;

@@ -68,6 +68,39 @@ TEST(Layout, MicrobatchesFillThePipeline) {
   EXPECT_EQ(size(2, 36, 2), 3) << "12 microbatches; 9 of 4 sequences would not go in groups of 2";
 }
 
+TEST(Layout, LanesTakeOneSequenceAtATime) {
+  for (const int64_t microbatch_size : {0, 1, 6}) {
+    for (const int64_t pp : {1, 2}) {
+      TrainOptions options = options_of(1, pp);
+      options.reproducible = 16;
+      options.microbatch_size = microbatch_size;
+      const Layout layout = resolve_layout(options, small_model(), 32, 4);
+      EXPECT_EQ(layout.lanes, 16);
+      EXPECT_EQ(layout.microbatch_size, 1);
+      EXPECT_EQ(layout.microbatches, 48 / layout.mesh.dp);
+    }
+  }
+}
+
+TEST(Layout, LanesAreATreeOfTheRanksAndThePartsOfABatch) {
+  const auto error = [](int64_t lanes, int64_t batch, int ranks) {
+    TrainOptions options = options_of(1, 1, batch);
+    options.reproducible = lanes;
+    return error_of(options, ranks);
+  };
+  EXPECT_EQ(error(16, 48, 2), "no error");
+  EXPECT_EQ(error(8, 8, 8), "no error");
+  EXPECT_EQ(error(1, 7, 1), "no error");
+  EXPECT_EQ(error(12, 48, 2), "--reproducible=12 is no power of two; the nearest that fits is --reproducible=8");
+  EXPECT_EQ(error(4, 48, 8), "--reproducible=4 does not divide by 8 ranks; the nearest that fits is --reproducible=8");
+  EXPECT_EQ(error(8, 20, 2),
+            "--reproducible=8 does not divide --global-batch-size 20; the nearest choices are --reproducible=4 and "
+            "--global-batch-size 24");
+  EXPECT_EQ(error(8, 48, 6),
+            "--reproducible=8 adds 8 lanes up as a tree, of which each of 6 ranks has a branch: the nearest number of "
+            "ranks that does is 4");
+}
+
 TEST(Layout, TensorParallelMustDivideTheModel) {
   EXPECT_EQ(error_of(options_of(3, 1), 3),
             "--tensor-parallel 3 does not divide the model's 12 heads and 4 K/V heads; the nearest that fits is 1");

@@ -104,6 +104,21 @@ TEST(TrainOptions, ContradictionsNameBothSides) {
   EXPECT_EQ(train_error({"--min-learning-rate", "0.001"}), "--min-learning-rate 0.001 is above --learning-rate 0.0006");
 }
 
+TEST(TrainOptions, ReproducibleHasLanesOfItsOwnOrEight) {
+  const auto lanes = [](const Words& more) { return parsed<TrainOptions>(train_words(more)).reproducible; };
+  EXPECT_EQ(lanes({}), 0);
+  EXPECT_EQ(lanes({"--reproducible"}), 8);
+  EXPECT_EQ(lanes({"--reproducible", "--seed", "3"}), 8);
+  EXPECT_EQ(lanes({"--reproducible=16"}), 16);
+  EXPECT_EQ(lanes({"--reproducible=16", "--reproducible=false"}), 0) << "the last one counts";
+  EXPECT_EQ(train_error({"--reproducible=many"}), "--reproducible: 'many' is not a whole number");
+  EXPECT_EQ(train_error({"--reproducible=0"}), "--reproducible: '0' is out of range, 1 to 1048576");
+  EXPECT_EQ(train_error({"--reproducible", "--device", "cuda"}),
+            "--reproducible computes on CPUs so far, which --device cuda contradicts: leave one of them out");
+  TrainOptions options;
+  EXPECT_NE(help_text(option_table(options)).find("--reproducible[=LANES] "), std::string::npos);
+}
+
 TEST(TrainOptions, DataSetsAndTheirOrder) {
   const auto options = parsed<TrainOptions>({"--data", "a", "b", "--data-weights", "1", "0.5", "--shuffle", "blocked",
                                              "--document-mask", "--run", "r", "--model", "nano", "--steps", "1"});
