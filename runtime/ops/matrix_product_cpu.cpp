@@ -1,14 +1,48 @@
 #include "runtime/ops/matrix_product_cpu.h"
 
+#include <algorithm>
+
 #include <cblas.h>
 
-namespace trireme::runtime::cpu {
+#include "runtime/ops/fixed_products.h"
 
-void multiply(ProductSizes sizes, Factor<float> a, Factor<float> b, float beta, float* c, int64_t c_row) {
+namespace trireme::runtime::cpu {
+namespace {
+
+void multiply_at_once(ProductSizes sizes, Factor<float> a, Factor<float> b, float beta, float* c, int64_t c_row) {
   const auto size = [](int64_t count) { return static_cast<blasint>(count); };
   cblas_sgemm(CblasRowMajor, a.transposed ? CblasTrans : CblasNoTrans, b.transposed ? CblasTrans : CblasNoTrans,
               size(sizes.m), size(sizes.n), size(sizes.k), 1.0f, a.data, size(a.row), b.data, size(b.row), beta, c,
               size(c_row));
+}
+
+/// The factor from row and column `begin` of the product's on: rows of a, columns of b.
+Factor<float> rows_from(Factor<float> a, int64_t begin) {
+  return {a.data + begin * (a.transposed ? 1 : a.row), a.row, a.transposed};
+}
+Factor<float> columns_from(Factor<float> b, int64_t begin) {
+  return {b.data + begin * (b.transposed ? b.row : 1), b.row, b.transposed};
+}
+
+/// Inside of a parallel region OpenBLAS takes one thread for each product.
+void multiply_in_blocks(ProductSizes sizes, Factor<float> a, Factor<float> b, float beta, float* c, int64_t c_row) {
+  constexpr int64_t kBlock = 256;
+  const int64_t across = (sizes.n + kBlock - 1) / kBlock;
+  const int64_t blocks = (sizes.m + kBlock - 1) / kBlock * across;
+#pragma omp parallel for schedule(static)
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t row = block / across * kBlock;
+    const int64_t column = block % across * kBlock;
+    multiply_at_once({std::min(kBlock, sizes.m - row), std::min(kBlock, sizes.n - column), sizes.k}, rows_from(a, row),
+                     columns_from(b, column), beta, c + row * c_row + column, c_row);
+  }
+}
+
+}  // namespace
+
+void multiply(ProductSizes sizes, Factor<float> a, Factor<float> b, float beta, float* c, int64_t c_row) {
+  if (FixedProducts::wanted()) return multiply_in_blocks(sizes, a, b, beta, c, c_row);
+  multiply_at_once(sizes, a, b, beta, c, c_row);
 }
 
 }  // namespace trireme::runtime::cpu
