@@ -71,8 +71,7 @@ void say_lanes(const TrainingSettings& settings) {
   runtime::log_info("reproducible: " + counted(lanes, "lane") + " of " +
                     counted(settings.options.global_batch_size / lanes, "sequence") +
                     ", computed one by one; the same bits for every --zero-stage, --microbatch-size, data and pipeline "
-                    "layout with these lanes and " +
-                    counted(settings.threads, "thread") + " a rank" +
+                    "layout with these lanes" +
                     (has_tensor ? ", if --tensor-parallel is 1: with " + std::to_string(settings.layout.mesh.tp) +
                                       " they follow them up to rounding"
                                 : ""));

@@ -7,7 +7,6 @@
 #include "launch/execution_words.h"
 #include "launch/json_text.h"
 #include "runtime/error.h"
-#include "runtime/threads.h"
 
 namespace trireme::launch {
 
@@ -37,20 +36,18 @@ int64_t resolve_sequence_length(const TrainOptions& options, const model::ModelC
 /// Options by name that a resume may change, said and recorded when it does.
 json::object choices_json(const TrainingSettings& settings) {
   const TrainOptions& options = settings.options;
-  json::object choices{{"steps", options.steps},
-                       {"learning-rate", options.learning_rate},
-                       {"min-learning-rate", settings.learning_rate.minimum},
-                       {"warmup-steps", options.warmup_steps},
-                       {"schedule", options.schedule},
-                       {"weight-decay", options.weight_decay},
-                       {"clip-grad-norm", options.clip_grad_norm},
-                       {"skip-outliers", options.skip_outliers},
-                       {"rollback-after", options.rollback_after},
-                       {"dropout", options.dropout},
-                       {"reproducible", options.reproducible},
-                       {"global-batch-size", options.global_batch_size}};
-  if (options.reproducible > 0) choices["threads"] = settings.threads;  // products have other bits with others
-  return choices;
+  return {{"steps", options.steps},
+          {"learning-rate", options.learning_rate},
+          {"min-learning-rate", settings.learning_rate.minimum},
+          {"warmup-steps", options.warmup_steps},
+          {"schedule", options.schedule},
+          {"weight-decay", options.weight_decay},
+          {"clip-grad-norm", options.clip_grad_norm},
+          {"skip-outliers", options.skip_outliers},
+          {"rollback-after", options.rollback_after},
+          {"dropout", options.dropout},
+          {"reproducible", options.reproducible},
+          {"global-batch-size", options.global_batch_size}};
 }
 
 /// What an identity that does not name an option says about it.
@@ -125,7 +122,6 @@ TrainingSettings resolve_without_data(const TrainOptions& options, const model::
   TrainingSettings settings{.options = options, .config = model};
   settings.sequence_length = resolve_sequence_length(options, settings.config);
   settings.layout = resolve_layout(options, settings.config, settings.sequence_length, ranks);
-  settings.threads = runtime::compute_threads();
   settings.last_step = options.stop_at_step == 0 ? options.steps : options.stop_at_step;
   settings.execution = {.storage = precision_of(options.precision, "--precision"),
                         .recompute = recompute_of(options.recompute, "--recompute"),

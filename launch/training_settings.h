@@ -31,7 +31,6 @@ struct TrainingSettings {
   Layout layout;
   model::LearningRate learning_rate;
   int64_t sequence_length = 0;                      ///< T
-  int64_t threads = 0;                              ///< of this rank
   int64_t last_step = 0;                            ///< where this attempt stops: --stop-at-step or --steps
   boost::json::object tokenizer;                    ///< description
   boost::json::value data_digest;                   ///< of the training split; of several an array (data_sets.h)

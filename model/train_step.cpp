@@ -9,6 +9,7 @@
 #include "runtime/error.h"
 #include "runtime/ops/elementwise.h"
 #include "runtime/ops/exact_sum.h"
+#include "runtime/ops/fixed_products.h"
 
 namespace trireme::model {
 
@@ -186,6 +187,7 @@ StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbat
                       const std::function<int64_t()>& vote) {
   const HostMicrobatch& first = microbatches.front();
   check_sequences(trainer, first.B);
+  const runtime::FixedProducts fixed(trainer.execution.lanes > 0);
   prepare_pipeline(trainer, {.B = first.B, .T = first.T, .microbatches = static_cast<int64_t>(microbatches.size())});
   begin_step(trainer, first, options);
   trainer.shards.begin_step(static_cast<int64_t>(microbatches.size()));
@@ -217,6 +219,7 @@ void reset_loss(Trainer& trainer) {
 }
 
 void add_loss(Trainer& trainer, const HostMicrobatch& microbatch) {
+  const runtime::FixedProducts fixed(trainer.execution.lanes > 0);
   const auto chunks = static_cast<int>(trainer.chunks.size());
   if (trainer.groups.mesh.pp > 1) {
     const ScheduleSpec spec = schedule_of(trainer.execution, trainer.groups.mesh, 1);

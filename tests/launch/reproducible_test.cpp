@@ -20,7 +20,7 @@ void prepare(const Workspace& space) {
 ProgramResult train(const Workspace& space, const std::string& run, const RunLayout& layout,
                     const std::vector<std::string>& more = {}) {
   // The later --global-batch-size counts.
-  std::vector<std::string> words = space.train_words(run, {"--global-batch-size", "16", "--threads", "1"});
+  std::vector<std::string> words = space.train_words(run, {"--global-batch-size", "16"});
   words.insert(words.end(), more.begin(), more.end());
   words.insert(words.end(), layout.words.begin(), layout.words.end());
   return layout.ranks == 1 ? run_trireme(words) : run_trireme_ranks(layout.ranks, words);
@@ -50,7 +50,7 @@ TEST(Reproducible, RunsOfAnyLayoutAreTheSame) {
   EXPECT_NE(alone.error.find("reproducible: 8 lanes of 2 sequences, computed one by one"), std::string::npos)
       << alone.error;
   const std::vector<RunLayout> layouts{
-      {1, {"--microbatch-size", "4"}},
+      {1, {"--microbatch-size", "4", "--threads", "3"}},
       {2, {"--zero-stage", "1", "--microbatch-size", "2"}},
       {2, {"--pipeline-parallel", "2", "--pipeline-schedule", "zb-h1", "--microbatch-size", "4"}},
       {4, {"--zero-stage", "3", "--microbatch-size", "1"}},
@@ -80,11 +80,9 @@ TEST(Reproducible, AResumeSaysWhatItChanges) {
   Workspace space;
   prepare(space);
   ASSERT_EQ(train(space, "run", {}, {"--reproducible", "--steps", "4", "--stop-at-step", "2"}).exit_code, 0);
-  const ProgramResult result =
-      train(space, "run", {}, {"--reproducible=16", "--threads", "2", "--steps", "4", "--stop-at-step", "3"});
+  const ProgramResult result = train(space, "run", {}, {"--reproducible=16", "--steps", "4", "--stop-at-step", "3"});
   ASSERT_EQ(result.exit_code, 0) << result.error;
   EXPECT_NE(result.error.find("from step 2 on: --reproducible 8 -> 16"), std::string::npos) << result.error;
-  EXPECT_NE(result.error.find("from step 2 on: --threads 1 -> 2"), std::string::npos) << result.error;
   ASSERT_EQ(train(space, "run", {}, {"--steps", "4"}).exit_code, 0);
   const std::string config = space.read("run/config.json");
   EXPECT_NE(config.find("--reproducible 16 -> 0"), std::string::npos) << config;

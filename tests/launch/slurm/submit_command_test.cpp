@@ -27,8 +27,8 @@ TEST(Submit, PrintsAJobOfTheOptionsThatWereGiven) {
   Workspace space;
   space.prepare();
   space.write("job.ini", "weight-decay = 0.25\nnodes = 4\n");
-  const ProgramResult result =
-      run_trireme(submit_words(space, {"--config", space.path("job.ini"), "--print", "--document-mask"}));
+  const ProgramResult result = run_trireme(
+      submit_words(space, {"--config", space.path("job.ini"), "--print", "--document-mask", "--reproducible=4"}));
   ASSERT_EQ(result.exit_code, 0) << result.error;
   EXPECT_EQ(line_of(result.output, "#SBATCH --nodes="), "#SBATCH --nodes=2");  // the command line wins
   EXPECT_EQ(line_of(result.output, "#SBATCH --cpus-per-task="), "#SBATCH --cpus-per-task=2");
@@ -36,8 +36,8 @@ TEST(Submit, PrintsAJobOfTheOptionsThatWereGiven) {
   EXPECT_EQ(line_of(result.output, "program="), std::string("program=") + TRIREME_PROGRAM);
   EXPECT_EQ(line_of(result.output, "options="),
             "options=(--data " + space.path("data") + " --model " + space.path("model.json") +
-                " --document-mask --steps 40 --device cpu --threads 2 --learning-rate 0.003 --weight-decay 0.25 "
-                "--log-every 1)");
+                " --document-mask --steps 40 --device cpu --threads 2 --reproducible=4 --learning-rate 0.003 "
+                "--weight-decay 0.25 --log-every 1)");
   EXPECT_FALSE(std::filesystem::exists(space.path("run")));
 }
 
