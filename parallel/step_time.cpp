@@ -50,7 +50,8 @@ class StepTimer {
     }
     result.compute_seconds = busiest->compute_seconds;
     result.tp_seconds = busiest->tp_seconds;
-    result.bubble_seconds = result.timeline.makespan - busiest->compute_seconds - busiest->tp_seconds;
+    const double busy = busiest->compute_seconds + busiest->tp_seconds;
+    result.bubble_seconds = std::max(result.timeline.makespan - busy, 0.0);  // sums in another order
     result.dp_seconds = end - result.timeline.makespan;
     result.update_seconds = std::ranges::max_element(stages, {}, &StageTimes::update_seconds)->update_seconds;
     result.step_seconds = end + result.update_seconds;
