@@ -1,14 +1,16 @@
 #include "model/rank_plan.h"
 
+#include <algorithm>
 #include <memory>
-#include <utility>
 #include <vector>
 
-#include "model/step_observer.h"
+#include "model/step_recorder.h"
 
 namespace trireme::model {
 namespace {
 
+using parallel::Action;
+using parallel::ActionKind;
 using parallel::ActionRecord;
 using parallel::SentMessages;
 using parallel::StepRecord;
@@ -38,11 +40,6 @@ PersistentParts parts_of(const Trainer& trainer, int64_t persistent_bytes) {
   return parts;
 }
 
-std::vector<std::pair<std::string, const runtime::Communicator*>> groups_by_axis(const parallel::MeshGroups& groups) {
-  return {{"tp", groups.tp.get()},         {"dp", groups.dp.get()},          {"pp", groups.pp.get()},
-          {"pp", groups.pp_forward.get()}, {"pp", groups.pp_backward.get()}, {"tied", groups.tied.get()}};
-}
-
 void add(SentMessages& to, const SentMessages& from) {
   for (const auto& [axis, ops] : from) {
     for (const auto& [op, total] : ops) {
@@ -54,61 +51,57 @@ void add(SentMessages& to, const SentMessages& from) {
   }
 }
 
-/// Keeps the account of each part of a dry step apart.
-class PartRecorder : public StepObserver {
- public:
-  PartRecorder(runtime::Stream& stream, const parallel::MeshGroups& groups, size_t chunks)
-      : stream_(stream), groups_(groups), sent_before_(sent_messages(groups)) {
-    record_.chunks.resize(chunks);
-    stream_.profile_into(&record_.between.ops);
-  }
-  ~PartRecorder() override { stream_.profile_into(nullptr); }
+/// Fewer than 3 cannot stand for others: the first and the last may do what those between do not.
+int64_t microbatches_to_run(const StepLayout& layout) {
+  constexpr int64_t kFewest = 3;
+  const int64_t all = layout.shape.microbatches;
+  return layout.microbatches_run == 0 ? all : std::min(std::max(kFewest, layout.microbatches_run), all);
+}
 
-  void begin(const StepPart& part) override {
-    close(record_.between);
-    stream_.profile_into(&record_of(part).ops);
-  }
-  void end(const StepPart& part) override {
-    ActionRecord& record = record_of(part);
-    close(record);
-    record.count += 1;
-    stream_.profile_into(&record_.between.ops);
-  }
-  /// What comes behind the last part belongs to the update, which has it begun.
-  StepRecord finish() {
-    close(record_.update);
-    stream_.profile_into(nullptr);
-    return std::move(record_);
-  }
-
- private:
-  ActionRecord& record_of(const StepPart& part) {
-    if (part.kind == StepPart::Kind::reduction) return record_.reduction;
-    if (part.kind == StepPart::Kind::update) return record_.update;
-    parallel::ChunkRecord& chunk = record_.chunks[static_cast<size_t>(part.chunk)];
-    switch (part.kind) {
-      case StepPart::Kind::forward:
-        return chunk.forward;
-      case StepPart::Kind::backward:
-        return chunk.backward;
-      case StepPart::Kind::backward_input:
-        return chunk.backward_input;
-      default:
-        return chunk.backward_weight;
+/// One microbatch after another, through all chunks and back: each but the first and the last then does the same.
+std::vector<Action> in_turn(const parallel::ScheduleSpec& spec) {
+  const bool split = spec.kind == parallel::ScheduleKind::zb_h1;
+  std::vector<Action> actions;
+  for (int microbatch = 0; microbatch < spec.microbatches; ++microbatch) {
+    for (int chunk = 0; chunk < spec.chunks; ++chunk) actions.push_back({ActionKind::forward, chunk, microbatch});
+    for (int chunk = spec.chunks; chunk-- > 0;) {
+      actions.push_back({split ? ActionKind::backward_input : ActionKind::backward, chunk, microbatch});
+      if (split) actions.push_back({ActionKind::backward_weight, chunk, microbatch});
     }
   }
+  return actions;
+}
 
-  void close(ActionRecord& record) {
-    SentMessages now = sent_messages(groups_);
-    add(record.sent, difference(now, sent_before_));
-    sent_before_ = std::move(now);
+/// The record of the whole step, from those of its microbatches, of which the second stands for all that were not run.
+/// What passes from stage to stage is the same for each.
+StepRecord whole_step(std::vector<StepRecord> records, int64_t all) {
+  const auto run = static_cast<int64_t>(records.size());
+  StepRecord whole = std::move(records.front());
+  for (auto& [axis, ops] : whole.between.sent) {
+    for (auto& [op, total] : ops) {
+      for (int64_t* count : {&total.calls, &total.messages, &total.bytes}) *count = *count / run * all;
+    }
   }
+  for (size_t i = 1; i < records.size(); ++i) {
+    const int64_t times = i == 1 ? 1 + all - run : 1;
+    for (size_t chunk = 0; chunk < whole.chunks.size(); ++chunk) {
+      const parallel::ChunkRecord& more = records[i].chunks[chunk];
+      add(whole.chunks[chunk].forward, more.forward, times);
+      add(whole.chunks[chunk].backward, more.backward, times);
+      add(whole.chunks[chunk].backward_input, more.backward_input, times);
+      add(whole.chunks[chunk].backward_weight, more.backward_weight, times);
+    }
+  }
+  return whole;
+}
 
-  runtime::Stream& stream_;
-  const parallel::MeshGroups& groups_;
-  SentMessages sent_before_;
-  StepRecord record_;
-};
+void add_totals(const ActionRecord& record, RankPlan& plan) {
+  add(plan.sent, record.sent);
+  for (const runtime::OpProfile::Row& row : record.ops.rows()) {
+    plan.flops += row.flops;
+    plan.recomputed_flops += row.recomputed_flops;
+  }
+}
 
 }  // namespace
 
@@ -147,34 +140,41 @@ std::map<std::string, int64_t> bytes_by_axis(const SentMessages& sent) {
   return bytes;
 }
 
+int64_t staging_bytes(const parallel::MeshGroups& groups) {
+  int64_t bytes = 0;
+  for (const auto& [axis, group] : groups_by_axis(groups)) bytes += group->staging_bytes();
+  return bytes;
+}
+
 RankPlan plan_rank(const StepLayout& layout, int rank) {
   runtime::Stream stream = runtime::Stream::dry_for(layout.execution.device);
-  parallel::MeshGroups groups = parallel::dry_groups(layout.mesh, rank);
+  parallel::MeshGroups groups = parallel::dry_groups(layout.mesh, rank, layout.messages);
   runtime::Memory memory =
       runtime::Memory::dry(slot_counts(layout.execution, layout.mesh, layout.shape.microbatches, groups.at.pp));
   const auto trainer = make_trainer(layout.config, Purpose::training, layout.execution, stream, memory, groups);
   trainer->shards.parameters_changed();
-  const SentMessages before = sent_messages(groups);
-  stream.clear_costs();
+  prepare_pipeline(*trainer, layout.shape);
+  const int64_t run = microbatches_to_run(layout);
+  if (run < layout.shape.microbatches) {
+    trainer->pipeline.spec.microbatches = static_cast<int>(run);
+    trainer->pipeline.actions = in_turn(trainer->pipeline.spec);
+  }
   const std::vector<HostMicrobatch> microbatches(
-      static_cast<size_t>(layout.shape.microbatches),
+      static_cast<size_t>(run),
       {.B = layout.shape.B, .T = layout.shape.T, .has_documents = layout.shape.has_documents});
   RankPlan plan{.at = groups.at};
   {
-    PartRecorder recorder(stream, groups, trainer->chunks.size());
+    StepRecorder recorder(stream, groups, trainer->chunks.size(), microbatches.size());
     trainer->observer = &recorder;
     train_step(*trainer, microbatches, layout.options);
     trainer->observer = nullptr;
-    plan.record = recorder.finish();
+    plan.record = whole_step(recorder.finish(), layout.shape.microbatches);
   }
-  plan.sent = difference(sent_messages(groups), before);
-  const runtime::CostRecord::Total costs = stream.costs().sum();
-  plan.flops = costs.flops;
-  plan.recomputed_flops = costs.recomputed_flops;
+  parallel::for_each_part(plan.record, [&](const ActionRecord& part) { add_totals(part, plan); });
   add_loss(*trainer, microbatches.front());
   plan.memory = memory.used();
   plan.persistent = parts_of(*trainer, plan.memory.persistent_bytes);
-  for (const auto& [axis, group] : groups_by_axis(groups)) plan.staging_bytes += group->staging_bytes();
+  plan.staging_bytes = staging_bytes(groups);
   return plan;
 }
 

@@ -18,6 +18,9 @@ struct StepLayout {
   parallel::Mesh mesh;
   StepShape shape;        ///< of each rank
   UpdateOptions options;  ///< dropout is an op of its own
+  /// So many microbatches are run dry, 3 at least; 0: all. Few stand for all.
+  int64_t microbatches_run = 0;
+  runtime::MessageOptions messages{};  ///< those of the world
 };
 
 /// All that the groups of a rank have sent so far.
@@ -31,7 +34,7 @@ struct PersistentParts {
   int64_t parameters = 0;  ///< those that layers read: all of the rank, or the owned ranges at stage 3
   int64_t gradients = 0;   ///< all of the rank, or the owned ranges at stages 2 and 3; and sums of lanes
   int64_t optimizer = 0;   ///< Adam's moments, and masters of their own
-  int64_t pipeline = 0;    ///< activations and gradients that come from other stages
+  int64_t pipeline = 0;    ///< gradients of activations, and in a pipeline what comes from other stages
   int64_t rest = 0;        ///< what whole units pass through at stages 2 and 3, and a few numbers
 };
 
@@ -46,8 +49,13 @@ struct RankPlan {
   parallel::StepRecord record;  ///< of a step
 };
 
+/// What the groups of a rank take for their messages, outside of all plans.
+int64_t staging_bytes(const parallel::MeshGroups& groups);
+
 /// Throws Error(usage) when the axes, the schedule and the model do not fit each other. The step is run to its end,
-/// one action after another: some microseconds an op.
+/// one action after another: some microseconds an op. With StepLayout::microbatches_run all is as of the whole step, but
+/// for the messages of ZeRO 3 in a pipeline: how often a layer is still there when it is wanted depends on the schedule,
+/// and few microbatches go through it one by one.
 RankPlan plan_rank(const StepLayout& layout, int rank);
 
 }  // namespace trireme::model

@@ -20,29 +20,11 @@ using runtime::View;
 
 namespace {
 
-ScheduleSpec schedule_of(const Execution& execution, const Mesh& mesh, int64_t microbatches) {
-  return {.kind = execution.schedule,
-          .stages = mesh.pp,
-          .chunks = execution.virtual_stages,
-          .microbatches = static_cast<int>(microbatches)};
-}
-
 /// Of a reproducible step, whose sums go sequence by sequence.
 void check_sequences(const Trainer& trainer, int64_t B) {
   if (trainer.execution.lanes == 0 || B == 1) return;
   throw runtime::Error(runtime::ErrorKind::internal,
                        "a reproducible step takes microbatches of 1 sequence, not of " + std::to_string(B));
-}
-
-/// The schedule and buffers of steps of this shape; made once, as long as the shape stays.
-void prepare_pipeline(Trainer& trainer, const StepShape& shape) {
-  PipelinePlan& pipeline = trainer.pipeline;
-  if (pipeline.spec.microbatches != shape.microbatches || pipeline.actions.empty()) {
-    pipeline.spec = schedule_of(trainer.execution, trainer.groups.mesh, shape.microbatches);
-    pipeline.actions = parallel::make_schedule(pipeline.spec, trainer.groups.at.pp);
-  }
-  reserve_pipeline_buffers(trainer, shape.B, shape.T,
-                           parallel::buffer_counts(pipeline.spec, trainer.groups.at.pp, pipeline.actions));
 }
 
 /// The part of a unit's owned gradients whose squares this rank adds to the norm: each parameter counts on one rank.
@@ -182,6 +164,23 @@ void update(Trainer& trainer, const UpdateOptions& options) {
 }
 
 }  // namespace
+
+ScheduleSpec schedule_of(const Execution& execution, const Mesh& mesh, int64_t microbatches) {
+  return {.kind = execution.schedule,
+          .stages = mesh.pp,
+          .chunks = execution.virtual_stages,
+          .microbatches = static_cast<int>(microbatches)};
+}
+
+void prepare_pipeline(Trainer& trainer, const StepShape& shape) {
+  PipelinePlan& pipeline = trainer.pipeline;
+  if (pipeline.spec.microbatches != shape.microbatches || pipeline.actions.empty()) {
+    pipeline.spec = schedule_of(trainer.execution, trainer.groups.mesh, shape.microbatches);
+    pipeline.actions = parallel::make_schedule(pipeline.spec, trainer.groups.at.pp);
+  }
+  reserve_pipeline_buffers(trainer, shape.B, shape.T,
+                           parallel::buffer_counts(pipeline.spec, trainer.groups.at.pp, pipeline.actions));
+}
 
 StepResult train_step(Trainer& trainer, std::span<const HostMicrobatch> microbatches, const UpdateOptions& options,
                       const std::function<int64_t()>& vote) {

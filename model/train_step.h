@@ -49,6 +49,13 @@ struct StepShape {
   bool has_documents = false;  ///< of HostMicrobatch
 };
 
+/// The schedule of steps of so many microbatches.
+parallel::ScheduleSpec schedule_of(const Execution& execution, const parallel::Mesh& mesh, int64_t microbatches);
+
+/// The actions and buffers of steps of this shape, which train_step() makes where they are not there; buffers that are
+/// there stay.
+void prepare_pipeline(Trainer& trainer, const StepShape& shape);
+
 /// The memory that `rank` of the mesh needs, by a dry step of the same code. Throws Error(usage) when mesh, schedule,
 /// model and shape do not fit each other.
 runtime::MemoryPlan plan_training(const ModelConfig& config, const Execution& execution, const parallel::Mesh& mesh,

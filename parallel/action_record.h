@@ -22,6 +22,9 @@ struct ActionRecord {
   SentMessages sent;       ///< begun in these actions, whoever waits for them
 };
 
+/// As if those actions had been done so many times more.
+void add(ActionRecord& to, const ActionRecord& from, int64_t times);
+
 /// The actions of one chunk in one step. Those that the schedule has not stay empty.
 struct ChunkRecord {
   ActionRecord forward;
@@ -37,5 +40,19 @@ struct StepRecord {
   ActionRecord reduction;  ///< what is left of it behind the last action
   ActionRecord update;     ///< with the parameters that are sent out after it
 };
+
+/// Calls `visit` with every part of it.
+template <typename Visit>
+void for_each_part(const StepRecord& record, Visit visit) {
+  for (const ChunkRecord& chunk : record.chunks) {
+    visit(chunk.forward);
+    visit(chunk.backward);
+    visit(chunk.backward_input);
+    visit(chunk.backward_weight);
+  }
+  visit(record.between);
+  visit(record.reduction);
+  visit(record.update);
+}
 
 }  // namespace trireme::parallel

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/op_cost.h"
@@ -23,10 +24,14 @@ class OpProfile {
   };
 
   void add(const OpCost& cost, double seconds);
+  /// All calls of another profile, so many times.
+  void add(const OpProfile& other, int64_t times);
   /// Kinds of calls, in the order of their first call.
   const std::vector<Row>& rows() const { return rows_; }
 
  private:
+  Row& row_of(std::string_view op, const Shape& sizes);
+
   std::vector<Row> rows_;
 };
 

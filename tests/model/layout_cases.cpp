@@ -208,6 +208,16 @@ LayoutRank::LayoutRank(Communicator& world, const LayoutTraining& training)
       small_(training.config, plan_, parallel::make_groups(training.layout.mesh, world), model::Purpose::training,
              execution_of(training)) {}
 
+model::RankPlan LayoutRank::rank_plan() const {
+  return model::plan_rank({.config = training_.config,
+                           .execution = execution_of(training_),
+                           .mesh = training_.layout.mesh,
+                           .shape = shape_of(training_),
+                           .options = kOptions,
+                           .messages = training_.messages},
+                          world_.rank());
+}
+
 model::StepResult LayoutRank::step(int64_t index) {
   const SmallBatch batch = batch_of_step(training_, index);
   model::UpdateOptions update = kOptions;
@@ -235,9 +245,14 @@ LayoutRun train_in_layout(Communicator& world, const LayoutTraining& training) {
   LayoutRank rank(world, training);
   LayoutRun run;
   for (int64_t step = 0; step < training.steps; ++step) {
+    const parallel::SentMessages before = model::sent_messages(rank.small().groups);
     const model::StepResult result = rank.step(step);
     run.losses.push_back(result.loss);
     run.norms.push_back(result.grad_norm);
+    if (step == 1) {  // as all that follow: parameters are on their way when it begins
+      const parallel::SentMessages sent = model::difference(model::sent_messages(rank.small().groups), before);
+      EXPECT_EQ(model::bytes_by_axis(sent), model::bytes_by_axis(rank.rank_plan().sent)) << "rank " << world.rank();
+    }
     if (step > 0) continue;
     EXPECT_EQ(totals_of(rank.small().groups), planned_messages(training, world.rank()))
         << "messages of rank " << world.rank();
@@ -246,6 +261,9 @@ LayoutRun train_in_layout(Communicator& world, const LayoutTraining& training) {
   run.parameters = rank.all(&parallel::UnitMemory::masters);
   run.validation_loss = rank.validate(training.steps);
   EXPECT_EQ(rank.small().memory.used(), rank.plan()) << "memory of rank " << world.rank();
+  const model::RankPlan plan = rank.rank_plan();
+  EXPECT_EQ(rank.small().memory.used(), plan.memory) << "memory of rank " << world.rank();
+  EXPECT_EQ(model::staging_bytes(rank.small().groups), plan.staging_bytes) << "staging of rank " << world.rank();
   return run;
 }
 

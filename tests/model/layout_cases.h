@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "model/rank_plan.h"
 #include "tests/model/small_training.h"
 
 namespace trireme::tests {
@@ -63,6 +64,8 @@ class LayoutRank {
   std::vector<double> all(runtime::View parallel::UnitMemory::*range);
   SmallModel& small() { return small_; }
   const runtime::MemoryPlan& plan() const { return plan_; }
+  /// What people are told of it before it runs.
+  model::RankPlan rank_plan() const;
 
  private:
   runtime::Communicator& world_;
