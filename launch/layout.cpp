@@ -2,6 +2,8 @@
 
 #include "launch/execution_words.h"
 #include "launch/layout_checks.h"
+#include "launch/number_text.h"
+#include "model/stages.h"
 
 namespace trireme::launch {
 namespace {
@@ -28,6 +30,17 @@ int64_t number_or(const json::object& object, const char* key, int64_t otherwise
   return value != nullptr && value->is_int64() ? value->get_int64() : otherwise;
 }
 
+/// "7 + 5 layers, balance 0.987"
+std::string layers_text(const model::ModelConfig& model, const model::Stages& stages) {
+  std::string text;
+  for (int stage = 0; stage < stages.count; ++stage) {
+    int64_t layers = 0;
+    for (const model::ChunkPlace& chunk : model::chunks_of_stage(model, stages, stage)) layers += chunk.layers;
+    text += (text.empty() ? "" : " + ") + std::to_string(layers);
+  }
+  return text + " layers, balance " + fixed_text(model::cut_balance(model, stages), 3);
+}
+
 }  // namespace
 
 Layout resolve_layout(const TrainOptions& options, const model::ModelConfig& model, int64_t T, int ranks) {
@@ -44,6 +57,25 @@ Layout resolve_layout(const TrainOptions& options, const model::ModelConfig& mod
   layout.schedule = schedule_of(options.pipeline_schedule, "--pipeline-schedule");
   layout.virtual_stages = static_cast<int>(options.virtual_stages);
   return layout;
+}
+
+model::Execution execution_of(const TrainOptions& options, const Layout& layout, runtime::Device device, int64_t T) {
+  return {.storage = precision_of(options.precision, "--precision"),
+          .recompute = recompute_of(options.recompute, "--recompute"),
+          .device = device,
+          .zero_stage = layout.zero_stage,
+          .schedule = layout.schedule,
+          .virtual_stages = layout.virtual_stages,
+          .lanes = layout.lanes,
+          .cut_tokens = T};
+}
+
+std::string ranks_text(const Layout& layout, const model::ModelConfig& model, const model::Execution& execution) {
+  std::string text = counted(layout.mesh.world_size(), "rank") + " = " + layout_text(layout_json(layout)) + ", " +
+                     counted(layout.microbatches, "microbatch", "microbatches") + " of " +
+                     counted(layout.microbatch_size, "sequence");
+  if (layout.mesh.pp > 1) text += ", " + layers_text(model, model::stages_of(layout.mesh, execution));
+  return text;
 }
 
 json::object layout_json(const Layout& layout) {

@@ -8,6 +8,7 @@
 
 #include "launch/options.h"
 #include "model/config.h"
+#include "model/execution.h"
 #include "parallel/mesh.h"
 #include "parallel/schedule.h"
 
@@ -29,6 +30,13 @@ struct Layout {
 /// With --reproducible one sequence, whatever --microbatch-size says: products of other shapes have other bits.
 /// Throws Error(usage).
 Layout resolve_layout(const TrainOptions& options, const model::ModelConfig& model, int64_t T, int ranks);
+
+/// How a model is computed in it, by --precision and --recompute; stages are cut for sequences of T tokens.
+model::Execution execution_of(const TrainOptions& options, const Layout& layout, runtime::Device device, int64_t T);
+
+/// What people are told: "4 ranks = tp 2 x dp 1 x pp 2, ZeRO 0, 1f1b, 8 microbatches of 1 sequence, 2 + 2 layers,
+/// balance 0.987". The layers of each stage, all its chunks together, where there are several.
+std::string ranks_text(const Layout& layout, const model::ModelConfig& model, const model::Execution& execution);
 
 /// The `layout` of a manifest: tp, dp, pp, zero_stage, schedule, virtual_stages.
 boost::json::object layout_json(const Layout& layout);

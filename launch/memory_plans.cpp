@@ -1,10 +1,12 @@
 #include "launch/memory_plans.h"
 
 #include <algorithm>
+#include <boost/json/array.hpp>
 #include <optional>
 #include <sstream>
 
 #include "checkpoint/snapshot.h"
+#include "launch/memory_advice.h"
 #include "launch/number_text.h"
 #include "runtime/error.h"
 #include "runtime/host_name.h"
@@ -19,21 +21,6 @@ using runtime::ErrorKind;
 /// time products with): by the sizes of those, not measured.
 constexpr int64_t kGpuReserveBytes = int64_t{2} << 30;
 
-/// What may make a plan smaller, of what is not chosen yet. `plan` is the largest of a machine, `room_bytes` what each
-/// of its ranks could have.
-std::string advice(const TrainingSettings& settings, const RankPlan& plan, int64_t room_bytes) {
-  const model::Execution& execution = settings.execution;
-  const std::string zero = settings.layout.mesh.dp > 1 && execution.zero_stage < 3 ? "--zero-stage 3, or " : "";
-  if (plan.persistent_bytes > room_bytes) {
-    return "parameters and optimizer alone need " + bytes_text(plan.persistent_bytes) + " a rank: choose " + zero +
-           "more of --tensor-parallel or --pipeline-parallel, or a smaller --model";
-  }
-  std::string text = "lower --microbatch-size or --sequence-length, ";
-  if (execution.recompute != model::Recompute::full) text += "choose --recompute full, ";
-  if (execution.storage != runtime::DType::bf16) text += "choose --precision bf16, ";
-  return text + "or choose " + zero + "a smaller --model";
-}
-
 /// A checkpoint is loaded into a GPU through a copy in host memory: parameters and both moments. (Saving takes what
 /// share_snapshot_memory finds.)
 void check_host_memory(const TrainingSettings& settings) {
@@ -47,27 +34,64 @@ void check_host_memory(const TrainingSettings& settings) {
 
 }  // namespace
 
-std::vector<RankPlan> gather_plans(runtime::Communicator& world, const runtime::MemoryPlan& plan) {
+std::vector<RankMemory> gather_plans(runtime::Communicator& world, const runtime::MemoryPlan& plan,
+                                     int64_t staging_bytes) {
   std::ostringstream mine;
-  mine << plan.persistent_bytes << ' ' << plan.slot_bytes() << ' ' << plan.scratch_bytes << ' ' << runtime::host_name();
-  std::vector<RankPlan> plans;
+  mine << plan.persistent_bytes << ' ' << plan.slot_bytes() << ' ' << plan.scratch_bytes << ' ' << staging_bytes << ' '
+       << runtime::host_name();
+  std::vector<RankMemory> plans;
   for (const std::string& text : runtime::all_gather_bytes(world, mine.str())) {
     std::istringstream words(text);
-    RankPlan one;
-    words >> one.persistent_bytes >> one.slot_bytes >> one.scratch_bytes >> one.host;
+    RankMemory one;
+    words >> one.persistent_bytes >> one.slot_bytes >> one.scratch_bytes >> one.staging_bytes >> one.host;
     plans.push_back(std::move(one));
   }
   return plans;
 }
 
-const RankPlan& largest(const std::vector<RankPlan>& plans) {
-  return *std::ranges::max_element(plans, {}, &RankPlan::total_bytes);
+const RankMemory& largest(const std::vector<RankMemory>& plans) {
+  return *std::ranges::max_element(plans, {}, &RankMemory::total_bytes);
 }
 
-void check_memory(const TrainingSettings& settings, const std::vector<RankPlan>& plans, int rank) {
-  std::vector<RankPlan> here;
+boost::json::object planned_bytes_json(const std::vector<RankMemory>& plans) {
+  const auto of_ranks = [&](int64_t RankMemory::*bytes) {
+    boost::json::array all;
+    for (const RankMemory& plan : plans) all.emplace_back(plan.*bytes);
+    return all;
+  };
+  return {{"persistent", of_ranks(&RankMemory::persistent_bytes)},
+          {"slots", of_ranks(&RankMemory::slot_bytes)},
+          {"scratch", of_ranks(&RankMemory::scratch_bytes)},
+          {"staging", of_ranks(&RankMemory::staging_bytes)}};
+}
+
+PlannedTraining planned_training(const TrainingSettings& settings) {
+  PlannedTraining training{.options = settings.options,
+                           .config = settings.config,
+                           .sequence_length = settings.sequence_length,
+                           .calibration = settings.calibration.value_or(runtime::Calibration())};
+  const bool on_gpu = settings.execution.device == runtime::Device::cuda;
+  training.options.device = on_gpu ? "cuda" : "cpu";  // what auto stood for
+  if (on_gpu && training.calibration.reserve_bytes == 0) training.calibration.reserve_bytes = kGpuReserveBytes;
+  return training;
+}
+
+void check_device_memory(const TrainingSettings& settings, int64_t needed_bytes) {
+  if (!settings.options.device_memory) return;
+  const auto limit_bytes = static_cast<int64_t>(*settings.options.device_memory * 1e9);
+  if (needed_bytes <= limit_bytes) return;
+  throw Error(ErrorKind::usage, "the plan needs " + bytes_text(needed_bytes) + " a rank, --device-memory is " +
+                                    bytes_text(limit_bytes) + "; " +
+                                    memory_advice(planned_training(settings), settings.layout, limit_bytes));
+}
+
+void check_memory(const TrainingSettings& settings, const std::vector<RankMemory>& plans, int rank) {
+  int64_t most_bytes = 0;
+  for (const RankMemory& plan : plans) most_bytes = std::max(most_bytes, plan.total_bytes() + plan.staging_bytes);
+  check_device_memory(settings, most_bytes + planned_training(settings).calibration.reserve_bytes);
+  std::vector<RankMemory> here;
   int64_t needed_bytes = 0;
-  for (const RankPlan& plan : plans) {
+  for (const RankMemory& plan : plans) {
     if (plan.host != plans.at(static_cast<size_t>(rank)).host) continue;
     here.push_back(plan);
     needed_bytes += plan.total_bytes();
@@ -80,7 +104,8 @@ void check_memory(const TrainingSettings& settings, const std::vector<RankPlan>&
                                      : " of memory on this machine, ";
     const int64_t room_bytes = *available_bytes / static_cast<int64_t>(here.size());
     throw Error(ErrorKind::usage, "the plan needs " + bytes_text(needed_bytes) + where + bytes_text(*available_bytes) +
-                                      " are free; " + advice(settings, largest(here), room_bytes));
+                                      " are free; " +
+                                      memory_advice(planned_training(settings), settings.layout, room_bytes));
   }
   if (on_gpu) check_host_memory(settings);
 }

@@ -2,6 +2,7 @@
 #include <array>
 #include <cctype>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -111,6 +112,13 @@ void check(TrainOptions& o) {
   if (!o.min_learning_rate) o.min_learning_rate = o.learning_rate / 10;
   require(*o.min_learning_rate <= o.learning_rate, "--min-learning-rate " + number_text(*o.min_learning_rate) +
                                                        " is above --learning-rate " + number_text(o.learning_rate));
+}
+
+void check(PlanOptions& o) {
+  const int64_t steps = o.train.steps;
+  if (steps == 0) o.train.steps = std::numeric_limits<int64_t>::max();  // nothing lies beyond it
+  check(o.train);
+  o.train.steps = steps;
 }
 
 void check(SubmitOptions& o) {

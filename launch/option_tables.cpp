@@ -66,6 +66,10 @@ void add_training_length(std::vector<Option>& table, TrainOptions& o) {
                                 "Of activations and of the weights that layers read; sums and updates are fp32"));
   table.push_back(choice_option("recompute", o.recompute, recompute_words(),
                                 "What backward computes again instead of keeping it, to save memory"));
+  table.push_back(with_default_note(
+      real_option("device-memory", o.device_memory, {.least = 0, .least_excluded = true},
+                  "GB that a rank may take: a plan that needs more is refused, and what would need less is named"),
+      "what the machine has free"));
 }
 
 void add_layout(std::vector<Option>& table, TrainOptions& o) {
@@ -242,6 +246,29 @@ OptionTable option_table(TrainOptions& o) {
   add_layout(table.options, o);
   add_optimizer(table.options, o);
   add_bookkeeping(table.options, o);
+  return table;
+}
+
+OptionTable option_table(PlanOptions& o) {
+  OptionTable table{
+      .command = "plan",
+      .summary = "Says what a layout would need and how fast it would be: memory, messages, time. Nothing is trained.",
+      .options = {whole_option("world-size", o.world_size, kRanks, "Ranks of the training"),
+                  with_default_note(whole_option("ranks-per-node", o.ranks_per_node, kRanks, "Ranks on each machine"),
+                                    "as many as the calibration says"),
+                  flag_option("json", o.json, "One JSON object instead of the table")},
+      .positionals = {}};
+  for (Option& option : option_table(o.train).options) {
+    if (option.name == "data") option.default_note = "none; it gives a model without a vocabulary one";
+    if (option.name == "run" || option.name == "steps") option.default_note = "none; a plan does not depend on it";
+    if (option.name == "device") option.help += "; cuda describes one, there need not be any";
+    if (option.name == "calibration") {
+      option.help = "What the machines can do, for times: a file of trireme bench --calibrate, or h100, h200";
+      option.default_note = "none; h100 with --device cuda";
+    }
+    if (option.name != "model") option.required = false;
+    table.options.push_back(std::move(option));
+  }
   return table;
 }
 

@@ -10,6 +10,7 @@ namespace trireme::launch {
 
 OptionTable option_table(PrepareOptions& options);
 OptionTable option_table(TrainOptions& options);
+OptionTable option_table(PlanOptions& options);    ///< with all those of train
 OptionTable option_table(SubmitOptions& options);  ///< with all those of train
 OptionTable option_table(VerifyOptions& options);  ///< with all those of train
 OptionTable option_table(EvaluateOptions& options);
@@ -20,6 +21,7 @@ OptionTable option_table(DataOptions& options);
 
 void check(PrepareOptions& options);
 void check(TrainOptions& options);
+void check(PlanOptions& options);
 void check(SubmitOptions& options);
 void check(VerifyOptions& options);
 void check(EvaluateOptions& options);

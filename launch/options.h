@@ -56,6 +56,7 @@ struct TrainOptions {
   std::string device = "auto";             ///< auto, cpu or cuda
   std::string precision = "fp32";          ///< of activations and of the weights that layers read: fp32 or bf16
   std::string recompute = "none";          ///< none, selective or full
+  std::optional<double> device_memory;     ///< GB that a rank may take; empty: what the machine has free
   int64_t threads = 0;                     ///< 0: OMP_NUM_THREADS, else the cores of this rank
   double learning_rate = 6e-4;
   std::optional<double> min_learning_rate;  ///< a tenth of learning_rate; never empty after check()
@@ -86,6 +87,13 @@ struct TrainOptions {
   int64_t trace_steps = 10;      ///< to record
   int64_t trace_skip = 1;        ///< before them
   double watchdog_timeout = 60;  ///< seconds; 0: nobody is watched
+};
+
+struct PlanOptions {
+  TrainOptions train;          ///< data, run and steps may be empty
+  int64_t world_size = 1;      ///< ranks
+  int64_t ranks_per_node = 0;  ///< 0: as the calibration has it
+  bool json = false;
 };
 
 struct SubmitOptions {

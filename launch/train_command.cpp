@@ -23,7 +23,7 @@
 #include "launch/stop_request.h"
 #include "launch/trace_file.h"
 #include "launch/training_run.h"
-#include "model/stages.h"
+#include "model/rank_plan.h"
 #include "runtime/cuda_queue.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -33,27 +33,9 @@
 namespace trireme::launch {
 namespace {
 
-/// "7 + 5 layers": of each stage, all its chunks together.
-std::string layers_text(const TrainingSettings& settings) {
-  const model::Stages stages = model::stages_of(settings.layout.mesh, settings.execution);
-  std::string text;
-  for (int stage = 0; stage < stages.count; ++stage) {
-    int64_t layers = 0;
-    for (const model::ChunkPlace& chunk : model::chunks_of_stage(settings.config, stages, stage)) {
-      layers += chunk.layers;
-    }
-    text += (text.empty() ? "" : " + ") + std::to_string(layers);
-  }
-  return text + " layers, balance " + fixed_text(model::cut_balance(settings.config, stages), 3);
-}
-
-void say_layout(const TrainingSettings& settings, int ranks) {
+void say_layout(const TrainingSettings& settings) {
   const Layout& layout = settings.layout;
-  std::string line = counted(ranks, "rank") + " = " + layout_text(layout_json(layout)) + ", " +
-                     counted(layout.microbatches, "microbatch", "microbatches") + " of " +
-                     counted(layout.microbatch_size, "sequence");
-  if (layout.mesh.pp > 1) line += ", " + layers_text(settings);
-  runtime::log_info(line);
+  runtime::log_info(ranks_text(layout, settings.config, settings.execution));
   if (layout.mesh.dp == 1 && settings.options.zero_stage.value_or(0) > 0) {
     runtime::log_info("--zero-stage " + std::to_string(*settings.options.zero_stage) +
                       " shares nothing out: there is one rank of data parallelism");
@@ -77,19 +59,19 @@ void say_lanes(const TrainingSettings& settings) {
                                 : ""));
 }
 
-void say_what_is_trained(const TrainingSettings& settings, const std::vector<RankPlan>& plans) {
+void say_what_is_trained(const TrainingSettings& settings, const std::vector<RankMemory>& plans) {
   const auto parameters = static_cast<double>(model::parameter_count(settings.config));
   runtime::log_info("training " + settings.options.model + ": " + fixed_text(parameters / 1e6, 2) + " M parameters, " +
                     grouped(settings.tokens_per_step()) + " tokens a step, steps to " +
                     std::to_string(settings.last_step) + ", " + settings.options.precision + ", recompute " +
                     settings.options.recompute);
   const auto ranks = static_cast<int>(plans.size());
-  if (ranks > 1) say_layout(settings, ranks);
+  if (ranks > 1) say_layout(settings);
   say_lanes(settings);
   const std::string where = settings.execution.device == runtime::Device::cuda
                                 ? " on " + runtime::cuda::device_name()
                                 : " x " + counted(runtime::compute_threads(), "thread");
-  const RankPlan& plan = largest(plans);
+  const RankMemory& plan = largest(plans);
   runtime::log_info(counted(ranks, "rank") + where + ", " + bytes_text(plan.total_bytes()) + " planned for " +
                     (settings.layout.mesh.pp > 1 ? "the rank that needs most" : "each rank") +
                     " (parameters and optimizer " + bytes_text(plan.persistent_bytes) + ", activations " +
@@ -175,8 +157,10 @@ int train(const TrainOptions& options, runtime::Communicator& world, RunWatch& w
   settings.initial_weights = initial_weights_of_new_run(files, world, settings);
   const runtime::MemoryPlan plan = model::plan_training(settings.config, settings.execution, settings.layout.mesh,
                                                         settings.step_shape(), settings.update(0, 1), world.rank());
-  const std::vector<RankPlan> plans = gather_plans(world, plan);
+  const std::vector<RankMemory> plans =
+      gather_plans(world, plan, model::staging_bytes(parallel::dry_groups(settings.layout.mesh, world.rank())));
   check_memory(settings, plans, world.rank());
+  settings.planned_bytes = planned_bytes_json(plans);
   // Collective: rank 0 has the lock, and all have seen how much memory is free.
   const std::optional<runtime::FileLock> lock = lock_run(files, world, options.run);
   check_run_is_shared(files, world, options.run);

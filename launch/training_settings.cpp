@@ -24,15 +24,6 @@ std::string number(int64_t value) {
   throw Error(ErrorKind::usage, message);
 }
 
-int64_t resolve_sequence_length(const TrainOptions& options, const model::ModelConfig& model) {
-  if (options.sequence_length == 0) return model.positions;
-  if (options.sequence_length > model.positions) {
-    usage("--sequence-length " + number(options.sequence_length) + " exceeds the model's " + number(model.positions) +
-          " positions: that is the most");
-  }
-  return options.sequence_length;
-}
-
 /// Options by name that a resume may change, said and recorded when it does.
 json::object choices_json(const TrainingSettings& settings) {
   const TrainOptions& options = settings.options;
@@ -118,19 +109,22 @@ model::UpdateOptions TrainingSettings::update(int64_t step, int64_t update_numbe
           .update = update_number};
 }
 
+int64_t resolve_sequence_length(const TrainOptions& options, const model::ModelConfig& model) {
+  if (options.sequence_length == 0) return model.positions;
+  if (options.sequence_length > model.positions) {
+    usage("--sequence-length " + number(options.sequence_length) + " exceeds the model's " + number(model.positions) +
+          " positions: that is the most");
+  }
+  return options.sequence_length;
+}
+
 TrainingSettings resolve_without_data(const TrainOptions& options, const model::ModelConfig& model, int ranks) {
   TrainingSettings settings{.options = options, .config = model};
   settings.sequence_length = resolve_sequence_length(options, settings.config);
   settings.layout = resolve_layout(options, settings.config, settings.sequence_length, ranks);
   settings.last_step = options.stop_at_step == 0 ? options.steps : options.stop_at_step;
-  settings.execution = {.storage = precision_of(options.precision, "--precision"),
-                        .recompute = recompute_of(options.recompute, "--recompute"),
-                        .device = choose_device(options.device, ranks),
-                        .zero_stage = settings.layout.zero_stage,
-                        .schedule = settings.layout.schedule,
-                        .virtual_stages = settings.layout.virtual_stages,
-                        .lanes = settings.layout.lanes,
-                        .cut_tokens = settings.sequence_length};
+  settings.execution =
+      execution_of(options, settings.layout, choose_device(options.device, ranks), settings.sequence_length);
   if (settings.execution.device == runtime::Device::cuda && options.device == "cuda" && !options.calibration.empty()) {
     usage("--calibration " + options.calibration +
           " holds peaks of a processor, and this run computes on a GPU; leave it out, or use --device cpu");

@@ -36,6 +36,7 @@ struct TrainingSettings {
   boost::json::value data_digest;                   ///< of the training split; of several an array (data_sets.h)
   std::optional<runtime::Calibration> calibration;  ///< of --calibration
   std::optional<InitialWeights> initial_weights;    ///< of --init-from, in a new run
+  boost::json::object planned_bytes;                ///< of all ranks, for config.json (memory_plans.h)
 
   int64_t tokens_per_step() const { return options.global_batch_size * sequence_length; }
   checkpoint::Retention retention() const { return {.keep_last = options.keep_last, .keep_every = options.keep_every}; }
@@ -48,6 +49,9 @@ struct TrainingSettings {
   data::OrderOptions order() const;
   model::UpdateOptions update(int64_t step, int64_t update_number) const;
 };
+
+/// Throws Error(usage) with both numbers when the model has fewer positions.
+int64_t resolve_sequence_length(const TrainOptions& options, const model::ModelConfig& model);
 
 /// What needs no data: sequence length, layout, execution, learning rate. `model` has a vocabulary. Throws Error(usage).
 TrainingSettings resolve_without_data(const TrainOptions& options, const model::ModelConfig& model, int ranks);

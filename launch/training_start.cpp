@@ -42,6 +42,7 @@ json::object config_json(TrainingSettings settings, int ranks, const json::value
             {"microbatch_size", settings.layout.microbatch_size},
             {"microbatches", settings.layout.microbatches},
             {"sequence_length", settings.sequence_length},
+            {"planned_bytes", settings.planned_bytes},
             {"tokenizer", settings.tokenizer},
             {"data_digest", settings.data_digest}}},
           {"initialized_from", initialized_from},

@@ -52,10 +52,10 @@ struct RankPlan {
 /// What the groups of a rank take for their messages, outside of all plans.
 int64_t staging_bytes(const parallel::MeshGroups& groups);
 
-/// Throws Error(usage) when the axes, the schedule and the model do not fit each other. The step is run to its end,
-/// one action after another: some microseconds an op. With StepLayout::microbatches_run all is as of the whole step, but
-/// for the messages of ZeRO 3 in a pipeline: how often a layer is still there when it is wanted depends on the schedule,
-/// and few microbatches go through it one by one.
+/// Throws Error(usage) when the axes, the schedule and the model do not fit each other. The step is run to its end, one
+/// action after another: some microseconds an op. With StepLayout::microbatches_run all is as of the whole step, but for
+/// the messages of ZeRO 3 in a pipeline: how often a layer is still there when it is wanted depends on the schedule, and
+/// few microbatches go through it one by one.
 RankPlan plan_rank(const StepLayout& layout, int rank);
 
 }  // namespace trireme::model

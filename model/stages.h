@@ -17,7 +17,6 @@ struct ChunkPlace {
   int64_t layers = 0;
   bool is_first = true;  ///< of the model: holds the embedding
   bool is_last = true;   ///< of the model: holds the head
-  bool operator==(const ChunkPlace&) const = default;
 };
 
 /// A pipeline to cut a model for.

@@ -1,11 +1,10 @@
 #include "launch/slurm/node_memory.h"
 
 #include <algorithm>
-#include <map>
-#include <utility>
 
 #include "checkpoint/snapshot.h"
-#include "model/train_step.h"
+#include "launch/layout_plan.h"
+#include "launch/memory_plans.h"
 
 namespace trireme::launch {
 namespace {
@@ -32,17 +31,11 @@ int64_t node_memory_bytes(const TrainingSettings& settings, int ranks_per_node) 
   if (settings.execution.device == runtime::Device::cuda) {
     return kBesideGpuBytes + saved_bytes + snapshot_bytes(settings.options, saved_bytes);
   }
-  // The ranks of dp hold equal parts, so one of them stands for all.
-  std::map<std::pair<int, int>, runtime::MemoryPlan> plans;  // by place in tp and pp
-  int64_t persistent_bytes = 0;                              // of all ranks
-  for (int pp = 0; pp < mesh.pp; ++pp) {
-    for (int tp = 0; tp < mesh.tp; ++tp) {
-      const runtime::MemoryPlan plan =
-          model::plan_training(settings.config, settings.execution, mesh, settings.step_shape(), settings.update(0, 1),
-                               tp + mesh.tp * mesh.dp * pp);
-      persistent_bytes += mesh.dp * plan.persistent_bytes;
-      plans[{tp, pp}] = plan;
-    }
+  const LayoutPlan layout =
+      plan_memory(planned_training(settings), settings.layout, settings.execution.recompute, kFewMicrobatches);
+  int64_t persistent_bytes = 0;  // of all ranks
+  for (const model::RankPlan& stage : layout.stages) {
+    persistent_bytes += mesh.tp * mesh.dp * stage.memory.persistent_bytes;
   }
   int64_t most_bytes = 0;
   const int ranks = mesh.world_size();
@@ -50,7 +43,7 @@ int64_t node_memory_bytes(const TrainingSettings& settings, int ranks_per_node) 
     int64_t bytes = 0;
     for (int rank = first; rank < std::min(first + ranks_per_node, ranks); ++rank) {
       const parallel::MeshCoordinates at = parallel::coordinates(mesh, rank, ranks);
-      const runtime::MemoryPlan& plan = plans.at({at.tp, at.pp});
+      const runtime::MemoryPlan& plan = layout.stages[static_cast<size_t>(at.pp)].memory;
       // What a rank saves is its part of all, as what it keeps is.
       const double part = static_cast<double>(plan.persistent_bytes) / static_cast<double>(persistent_bytes);
       const auto saved_here = static_cast<int64_t>(part * static_cast<double>(saved_bytes));

@@ -14,6 +14,8 @@
 #include "launch/commands.h"
 #include "launch/data_sets.h"
 #include "launch/initial_weights.h"
+#include "launch/layout_plan.h"
+#include "launch/memory_plans.h"
 #include "launch/model_source.h"
 #include "launch/number_text.h"
 #include "launch/option_tables.h"
@@ -27,6 +29,7 @@
 #include "runtime/error.h"
 #include "runtime/log.h"
 #include "runtime/program_start.h"
+#include "runtime/threads.h"
 
 namespace trireme::launch {
 namespace {
@@ -70,6 +73,11 @@ std::optional<TrainingSettings> settings_of(TrainOptions options, int ranks, con
   TrainingSettings settings = resolve_settings(options, config, open_training(files, options.data), ranks);
   check_files(files, settings, !job.after.empty());
   if (on_gpu) settings.execution.device = runtime::Device::cuda;
+  if (options.device_memory) {
+    const LayoutPlan plan =
+        plan_memory(planned_training(settings), settings.layout, settings.execution.recompute, kFewMicrobatches);
+    check_device_memory(settings, plan.needed_bytes());
+  }
   return settings;
 }
 
@@ -137,6 +145,7 @@ void submit(const std::string& script) {
 
 int run_submit(const SubmitOptions& given) {
   SubmitOptions options = given;
+  runtime::use_threads(options.train.threads);                       // scratch goes by them
   if (options.train.device == "auto") options.train.device = "cpu";  // what memory is asked for is what will be used
   JobScript job{.job_name = options.job_name,
                 .nodes = options.nodes,

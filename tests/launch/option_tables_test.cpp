@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "runtime/error.h"
 
 namespace trireme::launch {
@@ -61,6 +63,21 @@ TEST(TrainOptions, DefaultsAreThoseOfTheDesign) {
   EXPECT_EQ(options.pipeline_schedule, "1f1b");
   EXPECT_EQ(options.virtual_stages, 1);
   EXPECT_EQ(options.zero_stage, std::nullopt);
+}
+
+TEST(PlanOptions, AreThoseOfTrainOfWhichTheModelAloneIsNeeded) {
+  const auto options = parsed<PlanOptions>({"--model", "nano", "--world-size", "4", "--warmup-steps", "10"});
+  EXPECT_EQ(options.world_size, 4);
+  EXPECT_EQ(options.train.warmup_steps, 10);
+  EXPECT_EQ(options.train.steps, 0);
+  TrainOptions train;
+  PlanOptions plan;
+  const std::vector<Option> of_plan = option_table(plan).options;
+  for (const Option& option : option_table(train).options) {
+    EXPECT_NE(std::ranges::find(of_plan, option.name, &Option::name), of_plan.end()) << option.name;
+  }
+  EXPECT_EQ(error_of<PlanOptions>({"--model", "nano", "--virtual-stages", "2"}),
+            train_error({"--virtual-stages", "2"}));
 }
 
 TEST(TrainOptions, DefaultsAreValidForOneStep) {

@@ -1,4 +1,4 @@
-// Plans of ranks, dry: few microbatches stand for all, one rank of a stage for the others, and the parts for the whole.
+// Plans of ranks, dry: few microbatches stand for all, one rank of a stage for the others.
 #include "model/rank_plan.h"
 
 #include <gtest/gtest.h>
