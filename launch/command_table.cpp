@@ -54,6 +54,7 @@ int without_world(const Options& options, Communicator&) {
 std::vector<Command> commands() {
   return {command<PrepareOptions>(Ranks::one, without_world<PrepareOptions, run_prepare>),
           command<TrainOptions>(Ranks::all_of_the_job, run_train),
+          command<PlanOptions>(Ranks::one, without_world<PlanOptions, run_plan>),
           command<SubmitOptions>(Ranks::one, without_world<SubmitOptions, run_submit>),
           command<VerifyOptions>(Ranks::all_of_the_job, run_verify),
           command<EvaluateOptions>(Ranks::any, run_evaluate),

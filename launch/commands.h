@@ -8,6 +8,7 @@
 namespace trireme::launch {
 
 int run_train(const TrainOptions& options, runtime::Communicator& world);
+int run_plan(const PlanOptions& options);
 int run_submit(const SubmitOptions& options);
 int run_verify(const VerifyOptions& options, runtime::Communicator& world);
 int run_evaluate(const EvaluateOptions& options, runtime::Communicator& world);
