@@ -74,10 +74,12 @@ bool fill_options(const OptionTable& table, const std::vector<std::string>& word
     take(cut_config_file(table.command, table.options, file->values[0]));
   take(std::move(from_words));
 
+  if (table.given != nullptr) table.given->clear();
   for (const Option& option : table.options) {
     const auto given = last.find(option.name);
     if (given != last.end()) {
       assign(option, given->second);
+      if (table.given != nullptr) table.given->push_back(option.name);
     } else if (option.required) {
       throw Error(ErrorKind::usage, table.command + " needs --" + option.name + " " + option.placeholder +
                                         "; see trireme " + table.command + " --help");

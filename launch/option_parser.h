@@ -22,6 +22,8 @@ struct OptionTable {
   std::string summary;
   std::vector<Option> options;
   Positionals positionals;
+  /// Where to keep the names of the options that the words or the file named; null: nobody asks.
+  std::vector<std::string>* given = nullptr;
 };
 
 /// Fills what the table refers to. False when the words ask for help, and then nothing is filled.

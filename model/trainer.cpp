@@ -107,9 +107,15 @@ Context context_of(Trainer& trainer, double dropout, uint64_t seed) {
 
 std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, const Execution& execution,
                                       runtime::Stream& stream, runtime::Memory& memory, parallel::MeshGroups& groups) {
+  return make_trainer(config, purpose, execution, stream, memory, groups,
+                      chunks_of_stage(config, stages_of(groups.mesh, execution), groups.at.pp));
+}
+
+std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, const Execution& execution,
+                                      runtime::Stream& stream, runtime::Memory& memory, parallel::MeshGroups& groups,
+                                      const std::vector<ChunkPlace>& places) {
   check_device(stream, groups.mesh);
   Arena& persistent = memory.persistent;
-  const std::vector<ChunkPlace> places = chunks_of_stage(config, stages_of(groups.mesh, execution), groups.at.pp);
   StageUnits stage = make_units(config, places, purpose, execution, groups, persistent);
   std::vector<TransformerChunk> chunks = bind_chunks(config, places, stage, purpose);
   std::vector<std::vector<InFlight>> in_flight = make_in_flight(chunks, memory);

@@ -113,6 +113,11 @@ struct Trainer {
 std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, const Execution& execution,
                                       runtime::Stream& stream, runtime::Memory& memory, parallel::MeshGroups& groups);
 
+/// The same with chunks of one's own choice in place of those that the cut gives this stage.
+std::unique_ptr<Trainer> make_trainer(const ModelConfig& config, Purpose purpose, const Execution& execution,
+                                      runtime::Stream& stream, runtime::Memory& memory, parallel::MeshGroups& groups,
+                                      const std::vector<ChunkPlace>& places);
+
 /// What the layers of this trainer are given.
 Context context_of(Trainer& trainer, double dropout = 0, uint64_t seed = 0);
 

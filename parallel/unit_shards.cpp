@@ -159,11 +159,15 @@ void UnitShards::add_lanes() {
   for (Unit& unit : units_) unit.reduction.wait();
 }
 
-void UnitShards::parameters_changed() {
+void UnitShards::forget_passing() {
   for (Passing& buffer : parameter_buffers_) {
     buffer.pending.wait();
     buffer.unit = kNone;
   }
+}
+
+void UnitShards::parameters_changed() {
+  forget_passing();
   for (Unit& unit : units_) {
     if ((unit.stage != 1 && unit.stage != 2) || unit.memory.parameters.absent()) continue;
     unit.gather.wait();

@@ -53,6 +53,10 @@ class UnitShards {
   /// for them. Sends (dp-1)/dp * |parameters| bytes per rank for each unit whose parameters stay whole.
   void parameters_changed();
 
+  /// The buffers that units pass through at stage 3 hold none any more, as when layers that are not here had passed
+  /// through them: for plans of a part of a rank.
+  void forget_passing();
+
  private:
   struct Unit {
     UnitMemory memory;

@@ -83,6 +83,8 @@ void read_published(const json::object& object, Calibration& calibration) {
   calibration.within_node = link_rate(object.at("within_node").as_object());
   calibration.between_nodes = link_rate(object.at("between_nodes").as_object());
   calibration.bf16_flops_per_second = measured(object, "bf16_flops_per_second");
+  calibration.device_memory_bytes = integer(object, "device_memory_bytes");
+  if (calibration.device_memory_bytes < 1) throw std::runtime_error("device_memory_bytes is not above 0");
   calibration.reserve_bytes = count(object, "reserve_bytes");
   calibration.hidden_message_part = part(object, "hidden_message_part");
   calibration.unmeasured_part = part(object, "unmeasured_part");
@@ -95,6 +97,7 @@ json::object published_json(const Calibration& calibration) {
           {"within_node", to_json(calibration.within_node)},
           {"between_nodes", to_json(calibration.between_nodes)},
           {"bf16_flops_per_second", calibration.bf16_flops_per_second},
+          {"device_memory_bytes", calibration.device_memory_bytes},
           {"reserve_bytes", calibration.reserve_bytes},
           {"hidden_message_part", calibration.hidden_message_part},
           {"unmeasured_part", calibration.unmeasured_part}};

@@ -53,7 +53,8 @@ struct Calibration {
   LinkRate within_node;              ///< where there are no `messages`
   LinkRate between_nodes;            ///< of each rank
   double bf16_flops_per_second = 0;  ///< peak of bf16 products; 0: that of fp32
-  int64_t reserve_bytes = 0;         ///< of a rank's device memory, taken by libraries for themselves
+  int64_t device_memory_bytes = 0;   ///< of each rank
+  int64_t reserve_bytes = 0;         ///< of that, taken by libraries for themselves
   double hidden_message_part = 0;    ///< of messages begun ahead: what computing hides (0 to 1)
   double unmeasured_part = 0.5;      ///< of its roofline that an op reaches which is not among `ops`; a guess
 };

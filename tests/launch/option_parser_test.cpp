@@ -97,6 +97,15 @@ TEST(OptionParser, DefaultsStayWhenNothingIsGiven) {
   EXPECT_EQ(sail.input, Words{"default"});
 }
 
+TEST(OptionParser, KeepsTheNamesOfWhatWasGiven) {
+  Fixture sail;
+  Words given{"old"};
+  sail.table.given = &given;
+  const ConfigFile file("rate = 0.5\n");
+  sail.fill({"--schedule", "cosine", "--config", file.path(), "--steps", "7", "--steps", "5"});
+  EXPECT_EQ(given, (Words{"steps", "rate", "schedule"})) << "in the table's order, values like the defaults too";
+}
+
 TEST(OptionParser, LastOneCountsAndListsAreReplaced) {
   Fixture sail;
   sail.fill({"--steps", "7", "--input", "a", "b", "--steps", "8", "--input", "c"});

@@ -40,6 +40,7 @@ Calibration published_sample() {
   calibration.within_node = {.latency_seconds = 1e-6 / 3, .bytes_per_second = 1e12 / 3};
   calibration.between_nodes = {.latency_seconds = 1e-5 / 3, .bytes_per_second = 1e11 / 3};
   calibration.bf16_flops_per_second = 1e15 / 3;
+  calibration.device_memory_bytes = 80'000'000'000;
   calibration.reserve_bytes = 3'000'000'000;
   calibration.hidden_message_part = 0.9;
   calibration.unmeasured_part = 0.7;
@@ -93,6 +94,7 @@ TEST(Calibration, ComesBackToTheLastBit) {
   EXPECT_EQ(after.within_node.latency_seconds, before.within_node.latency_seconds);
   EXPECT_EQ(after.between_nodes.bytes_per_second, before.between_nodes.bytes_per_second);
   EXPECT_EQ(after.bf16_flops_per_second, before.bf16_flops_per_second);
+  EXPECT_EQ(after.device_memory_bytes, 80'000'000'000);
   EXPECT_EQ(after.reserve_bytes, 3'000'000'000);
   EXPECT_EQ(after.hidden_message_part, 0.9);
   EXPECT_EQ(after.unmeasured_part, 0.7);

@@ -1,0 +1,26 @@
+// `plan --search`: from what was asked to what is printed.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launch/layout_plan.h"
+
+namespace trireme::launch {
+
+struct PlanSearch {
+  PlannedTraining training;
+  std::vector<std::string> given;  ///< names of options whose value stays
+  int ranks = 1;
+  int ranks_per_machine = 1;
+  std::optional<double> device_memory_gb;  ///< of a rank
+  size_t top = 10;
+  bool json = false;
+};
+
+/// Prints the best layouts to standard output, a table or JSON; returns 1 where none fits.
+int run_plan_search(const PlanSearch& asked);
+
+}  // namespace trireme::launch
