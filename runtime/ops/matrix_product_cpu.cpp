@@ -5,6 +5,7 @@
 #include <cblas.h>
 
 #include "runtime/ops/fixed_products.h"
+#include "runtime/threads.h"
 
 namespace trireme::runtime::cpu {
 namespace {
@@ -24,11 +25,27 @@ Factor<float> columns_from(Factor<float> b, int64_t begin) {
   return {b.data + begin * (b.transposed ? b.row : 1), b.row, b.transposed};
 }
 
-/// Inside of a parallel region OpenBLAS takes one thread for each product.
+/// While it lives this thread computes alone, OpenBLAS's products included.
+class OneThread {
+ public:
+  OneThread() : before_(compute_threads()) { set_compute_threads(1); }
+  ~OneThread() { set_compute_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+/// Inside of a parallel region OpenBLAS takes one thread for each product. A single block wakes no others up.
 void multiply_in_blocks(ProductSizes sizes, Factor<float> a, Factor<float> b, float beta, float* c, int64_t c_row) {
   constexpr int64_t kBlock = 256;
   const int64_t across = (sizes.n + kBlock - 1) / kBlock;
   const int64_t blocks = (sizes.m + kBlock - 1) / kBlock * across;
+  if (blocks == 1) {
+    const OneThread alone;
+    return multiply_at_once(sizes, a, b, beta, c, c_row);
+  }
 #pragma omp parallel for schedule(static)
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t row = block / across * kBlock;

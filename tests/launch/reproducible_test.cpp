@@ -23,7 +23,8 @@ ProgramResult train(const Workspace& space, const std::string& run, const RunLay
   std::vector<std::string> words = space.train_words(run, {"--global-batch-size", "16"});
   words.insert(words.end(), more.begin(), more.end());
   words.insert(words.end(), layout.words.begin(), layout.words.end());
-  return layout.ranks == 1 ? run_trireme(words) : run_trireme_ranks(layout.ranks, words);
+  const ProgramSettings settings{.timeout_seconds = 200};  // four ranks on a core or two, step by step
+  return layout.ranks == 1 ? run_trireme(words, settings) : run_trireme_ranks(layout.ranks, words, settings);
 }
 
 const std::vector<std::string> kTwenty{"--reproducible", "--steps", "20", "--dropout", "0.1"};
