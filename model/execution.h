@@ -26,7 +26,7 @@ struct Execution {
   int zero_stage = 0;                             ///< what the ranks of dp share (parallel/unit_shards.h)
   parallel::ScheduleKind schedule = parallel::ScheduleKind::one_f_one_b;
   int virtual_stages = 1;  ///< chunks of layers a stage of the pipeline
-  /// Of the global batch, for sums that no layout changes (parallel/lane_sums.h); microbatches are then of one sequence.
+  /// Of the global batch, for sums that no layout changes (parallel/lane_sums.h): microbatches of one sequence.
   /// 0: none.
   int lanes = 0;
   int64_t cut_tokens = 0;  ///< sequence length for which stages are cut; 0: the model's positions

@@ -1,5 +1,5 @@
-// Products whose bits do not depend on the number of threads. OpenBLAS divides one product among its threads in ways that
-// change the order of sums: over an odd number of terms with AVX-512, at the edges of a matrix with AVX2.
+// Products whose bits do not depend on the number of threads. OpenBLAS divides one product among its threads in ways
+// that change the order of sums: over an odd number of terms with AVX-512, at the edges of a matrix with AVX2.
 #pragma once
 
 namespace trireme::runtime {
