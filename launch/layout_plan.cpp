@@ -35,19 +35,23 @@ int64_t LayoutPlan::needed_bytes() const {
   return most;
 }
 
-LayoutPlan plan_memory(const PlannedTraining& training, const Layout& layout, model::Recompute recompute,
-                       int64_t microbatches_run) {
+model::StepLayout step_layout(const PlannedTraining& training, const Layout& layout, model::Recompute recompute) {
   model::Execution execution = execution_of(training.options, layout, training.device(), training.sequence_length);
   execution.recompute = recompute;
-  const model::StepLayout step{.config = training.config,
-                               .execution = execution,
-                               .mesh = layout.mesh,
-                               .shape = {.B = layout.microbatch_size,
-                                         .T = training.sequence_length,
-                                         .microbatches = layout.microbatches,
-                                         .has_documents = training.options.document_mask},
-                               .options = {.dropout = training.options.dropout},
-                               .microbatches_run = microbatches_run};
+  return {.config = training.config,
+          .execution = execution,
+          .mesh = layout.mesh,
+          .shape = {.B = layout.microbatch_size,
+                    .T = training.sequence_length,
+                    .microbatches = layout.microbatches,
+                    .has_documents = training.options.document_mask},
+          .options = {.dropout = training.options.dropout}};
+}
+
+LayoutPlan plan_memory(const PlannedTraining& training, const Layout& layout, model::Recompute recompute,
+                       int64_t microbatches_run) {
+  model::StepLayout step = step_layout(training, layout, recompute);
+  step.microbatches_run = microbatches_run;
   LayoutPlan plan{.layout = layout,
                   .recompute = recompute,
                   .stages = {},

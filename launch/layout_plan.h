@@ -47,6 +47,9 @@ struct LayoutPlan {
   int64_t needed_bytes() const;
 };
 
+/// What model::plan_rank() is asked for a layout.
+model::StepLayout step_layout(const PlannedTraining& training, const Layout& layout, model::Recompute recompute);
+
 /// The memory of a layout, its messages and its work, without the time: all of a plan that needs no calibration.
 /// `microbatches_run` of them are run dry (0: all) and stand for the others: exact, but for some messages (see
 /// model/rank_plan.h). Throws Error(usage) when layout, schedule and model do not fit each other.

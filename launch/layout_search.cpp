@@ -70,8 +70,8 @@ void note_memory(Candidate& candidate, int64_t needed_bytes, int64_t memory_byte
 
 /// What fell by its memory must have fallen rightly.
 void check_memory(const LayoutPlan& plan, int64_t estimated_bytes) {
-  if (most_bytes(plan) == estimated_bytes) return;
-  throw runtime::Error(runtime::ErrorKind::internal, "a plan needs " + std::to_string(most_bytes(plan)) +
+  if (plan.needed_bytes() == estimated_bytes) return;
+  throw runtime::Error(runtime::ErrorKind::internal, "a plan needs " + std::to_string(plan.needed_bytes()) +
                                                          " bytes, by its estimate " + std::to_string(estimated_bytes) +
                                                          ": " + choice_words({plan.layout, plan.recompute}));
 }
@@ -133,7 +133,7 @@ LayoutSearch search_layouts(std::vector<Candidate> candidates, const LayoutPlann
     check_memory(search.best[i], ranked[i].needed_bytes);
   });
   std::ranges::sort(search.best, {}, [](const LayoutPlan& one) {
-    return std::tuple(-speed_of(one.tokens_per_second), most_bytes(one), simplicity({one.layout, one.recompute}));
+    return std::tuple(-speed_of(one.tokens_per_second), one.needed_bytes(), simplicity({one.layout, one.recompute}));
   });
   return search;
 }

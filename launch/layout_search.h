@@ -2,7 +2,6 @@
 // several threads; those that do not fit fall by their memory. It does not know how plans are made.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -12,13 +11,6 @@
 #include "launch/layout_space.h"
 
 namespace trireme::launch {
-
-/// Of the rank that needs most.
-inline int64_t most_bytes(const LayoutPlan& plan) {
-  int64_t most = 0;
-  for (size_t stage = 0; stage < plan.stages.size(); ++stage) most = std::max(most, plan.needed_bytes(stage));
-  return most;
-}
 
 /// What a layout is ranked by.
 struct LayoutEstimate {

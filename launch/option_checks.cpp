@@ -117,8 +117,13 @@ void check(TrainOptions& o) {
 void check(PlanOptions& o) {
   const int64_t steps = o.train.steps;
   if (steps == 0) o.train.steps = std::numeric_limits<int64_t>::max();  // nothing lies beyond it
+  const int64_t stages = o.train.pipeline_parallel;
+  const bool chooses_stages = o.search && std::ranges::find(o.given, "pipeline-parallel") == o.given.end();
+  if (chooses_stages) o.train.pipeline_parallel = 2;  // a given schedule is no contradiction
   check(o.train);
+  o.train.pipeline_parallel = stages;
   o.train.steps = steps;
+  require(o.search || o.top == PlanOptions{}.top, given("top", o.top) + " is for --search, which is not given");
 }
 
 void check(SubmitOptions& o) {

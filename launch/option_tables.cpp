@@ -256,8 +256,12 @@ OptionTable option_table(PlanOptions& o) {
       .options = {whole_option("world-size", o.world_size, kRanks, "Ranks of the training"),
                   with_default_note(whole_option("ranks-per-node", o.ranks_per_node, kRanks, "Ranks on each machine"),
                                     "as many as the calibration says"),
-                  flag_option("json", o.json, "One JSON object instead of the table")},
-      .positionals = {}};
+                  flag_option("json", o.json, "One JSON object instead of the table"),
+                  flag_option("search", o.search,
+                              "Rank all layouts that fit; those of their options that are given stay"),
+                  whole_option("top", o.top, kPositive, "With --search: layouts to print")},
+      .positionals = {},
+      .given = &o.given};
   for (Option& option : option_table(o.train).options) {
     if (option.name == "data") option.default_note = "none; it gives a model without a vocabulary one";
     if (option.name == "run" || option.name == "steps") option.default_note = "none; a plan does not depend on it";

@@ -94,6 +94,9 @@ struct PlanOptions {
   int64_t world_size = 1;      ///< ranks
   int64_t ranks_per_node = 0;  ///< 0: as the calibration has it
   bool json = false;
+  bool search = false;
+  int64_t top = 10;                ///< of --search
+  std::vector<std::string> given;  ///< names of the options that were given
 };
 
 struct SubmitOptions {

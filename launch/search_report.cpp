@@ -39,7 +39,7 @@ std::string row(const std::array<std::string, 4>& cells, const std::string& last
 std::string plan_row(const LayoutPlan& plan) {
   const bool is_timed = plan.tokens_per_second > 0;
   return row({is_timed ? grouped(std::llround(plan.tokens_per_second)) : "-", plan.mfu > 0 ? percent(plan.mfu) : "-",
-              is_timed ? percent(plan.time.bubble_fraction) : "-", bytes_text(most_bytes(plan))},
+              is_timed ? percent(plan.time.bubble_fraction) : "-", bytes_text(plan.needed_bytes())},
              choice_text({plan.layout, plan.recompute}));
 }
 
@@ -66,7 +66,7 @@ json::object plan_json(const LayoutPlan& plan) {
   const LayoutChoice choice{plan.layout, plan.recompute};
   return {{"layout", choice_json(choice)},
           {"options", choice_words(choice)},
-          {"needed_bytes", most_bytes(plan)},
+          {"needed_bytes", plan.needed_bytes()},
           {"step_seconds", plan.time.step_seconds},
           {"tokens_per_second", plan.tokens_per_second},
           {"mfu", plan.mfu},
