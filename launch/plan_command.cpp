@@ -14,6 +14,7 @@
 #include "launch/memory_advice.h"
 #include "launch/model_source.h"
 #include "launch/plan_report.h"
+#include "launch/plan_search.h"
 #include "launch/training_settings.h"
 #include "runtime/error.h"
 #include "runtime/log.h"
@@ -65,6 +66,13 @@ PlannedTraining training_of(runtime::Files& files, const PlanOptions& options, P
   return training;
 }
 
+/// Tensor parallelism is searched for inside of a machine. Where neither option nor profile knows how many ranks one
+/// has, all are on one.
+int ranks_of_machine(const PlanOptions& options, const PlannedTraining& training) {
+  const int known = ranks_per_node(training.calibration);
+  return known > 1 || options.ranks_per_node > 0 ? known : static_cast<int>(options.world_size);
+}
+
 void print(const std::string& text) {
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   if (!written) throw Error(ErrorKind::io, "cannot write to standard output");
@@ -76,6 +84,17 @@ int run_plan(const PlanOptions& options) {
   runtime::use_threads(options.train.threads);  // on CPUs each has scratch of its own
   PlanSources sources;
   const PlannedTraining training = training_of(runtime::real_files(), options, sources);
+  if (options.search) {
+    const FoundLayouts found = search_plans({.training = training,
+                                             .given = options.given,
+                                             .ranks = static_cast<int>(options.world_size),
+                                             .ranks_per_machine = ranks_of_machine(options, training),
+                                             .device_memory_gb = options.train.device_memory,
+                                             .top = static_cast<size_t>(options.top),
+                                             .json = options.json});
+    print(found.text);
+    return found.any_fits ? 0 : kDoesNotFit;
+  }
   const Layout layout =
       resolve_layout(options.train, training.config, training.sequence_length, static_cast<int>(options.world_size));
   const LayoutPlan plan = plan_layout(training, layout, recompute_of(options.train.recompute, "--recompute"));

@@ -1,7 +1,6 @@
 #include "launch/plan_search.h"
 
 #include <algorithm>
-#include <iostream>
 #include <thread>
 
 #include "launch/json_text.h"
@@ -13,7 +12,7 @@
 
 namespace trireme::launch {
 
-int run_plan_search(const PlanSearch& asked) {
+FoundLayouts search_plans(const PlanSearch& asked) {
   const int ranks_per_machine = std::clamp(asked.ranks_per_machine, 1, asked.ranks);
   const MemoryLimit limit = memory_limit(asked.device_memory_gb, asked.training.calibration, ranks_per_machine);
   std::vector<Candidate> candidates = layout_candidates({.options = asked.training.options,
@@ -30,8 +29,8 @@ int run_plan_search(const PlanSearch& asked) {
                       .top = asked.top,
                       .threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()))});
   const SearchQuestion question{.ranks = asked.ranks, .memory_bytes = limit.bytes, .memory_source = limit.source};
-  std::cout << (asked.json ? json_text(to_json(search, question)) : search_table(search, question));
-  return search.fitting > 0 ? 0 : 1;
+  return {.text = asked.json ? json_text(to_json(search, question)) : search_table(search, question),
+          .any_fits = search.fitting > 0};
 }
 
 }  // namespace trireme::launch

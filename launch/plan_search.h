@@ -20,7 +20,12 @@ struct PlanSearch {
   bool json = false;
 };
 
-/// Prints the best layouts to standard output, a table or JSON; returns 1 where none fits.
-int run_plan_search(const PlanSearch& asked);
+struct FoundLayouts {
+  std::string text;  ///< to be printed: a table, or JSON
+  bool any_fits = false;
+};
+
+/// Takes seconds for thousands of layouts, on all cores.
+FoundLayouts search_plans(const PlanSearch& asked);
 
 }  // namespace trireme::launch
