@@ -2,11 +2,12 @@
 //   OMP_NUM_THREADS=1 mpirun -n 2 build/cpu-release/bin/layout_bench [--model gpt2-124m] [--tensor-parallel 1]
 //     [--pipeline-parallel 1] [--pipeline-schedule 1f1b|zb-h1|gpipe] [--virtual-stages 1] [--zero-stage 1]
 //     [--recompute none|selective|full] [--precision fp32|bf16] [--microbatch-size 1] [--microbatches 1]
-//     [--sequence-length 256] [--layers 0] [--steps 5] [--warmup 1] [--profile 0|1]
+//     [--sequence-length 256] [--layers 0] [--lanes 0] [--steps 5] [--warmup 1] [--profile 0|1]
 //     [--calibration FILE] [--dry RANKS] [--first-ranks 0|1] [--device cpu|cuda]
 // Rank 0 prints one line of JSON. --microbatches are those of a rank in a step; dp is what is left of the ranks. A step
 // takes as long as on its slowest rank; tokens/s are those of all ranks by the median step. Warm-up steps have as many
 // microbatches as the pipeline has stages: memory is touched before them, so that they matter to the libraries alone.
+// --lanes: those of `train --reproducible`, with the same sequences one by one; warm-up steps are then whole ones.
 // --model is a preset or a config.json, of which --layers keeps the first ones. --dry plans so many ranks and trains
 // nothing; with --first-ranks 1 only the first rank of each stage, as on --device. With --calibration what the layout
 // should take is said beside it. bench/layouts.sh and bench/plan.sh say what the numbers are held against.
@@ -20,6 +21,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/model/bench_options.h"
@@ -57,6 +59,7 @@ BenchOptions parse(int argc, char** argv) {
            {"--microbatches", "1"},
            {"--sequence-length", "256"},
            {"--layers", "0"},
+           {"--lanes", "0"},
            {"--steps", "5"},
            {"--warmup", "1"},
            {"--profile", "0"},
@@ -82,6 +85,7 @@ Execution execution_of(const BenchOptions& options) {
                                                                          {"1f1b", parallel::ScheduleKind::one_f_one_b},
                                                                          {"zb-h1", parallel::ScheduleKind::zb_h1}}),
       .virtual_stages = static_cast<int>(options.number("--virtual-stages")),
+      .lanes = static_cast<int>(options.number("--lanes", 0)),
       .cut_tokens = options.number("--sequence-length")};
 }
 
@@ -110,6 +114,7 @@ StepLayout layout_of(const BenchOptions& options, int64_t ranks) {
                         options.text("--pipeline-parallel") + " does not divide " + std::to_string(ranks) + " ranks");
   }
   layout.mesh.dp = static_cast<int>(ranks) / layout.mesh.world_size();
+  if (layout.execution.lanes > 0) layout.shape.microbatches *= std::exchange(layout.shape.B, 1);
   if (layout.shape.T > layout.config.positions) {
     throw options.wrong("--sequence-length is " + options.text("--sequence-length") + ", the model has " +
                         std::to_string(layout.config.positions) + " positions");
@@ -222,7 +227,9 @@ Measured run_steps(Trainer& trainer, const StepLayout& layout, const StepCount& 
   const auto batches = make_batches(layout, trainer.groups.at.dp);
   std::vector<HostMicrobatch> microbatches;
   for (const auto& batch : batches) microbatches.push_back(batch->view);
-  const auto warm = std::min<size_t>(microbatches.size(), static_cast<size_t>(layout.mesh.pp));
+  const bool has_lanes = layout.execution.lanes > 0;
+  const auto warm =
+      has_lanes ? microbatches.size() : std::min<size_t>(microbatches.size(), static_cast<size_t>(layout.mesh.pp));
   Measured measured;
   parallel::SentMessages before;
   runtime::RankFlight flight_before;
@@ -288,6 +295,7 @@ json::object describe(const BenchOptions& options, const StepLayout& layout) {
           {"pipeline_schedule", options.text("--pipeline-schedule")},
           {"virtual_stages", virtual_stages},
           {"zero_stage", layout.execution.zero_stage},
+          {"lanes", layout.execution.lanes},
           {"recompute", options.text("--recompute")},
           {"precision", options.text("--precision")},
           {"microbatch_size", layout.shape.B},
