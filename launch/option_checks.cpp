@@ -123,6 +123,8 @@ void check(PlanOptions& o) {
   check(o.train);
   o.train.pipeline_parallel = stages;
   o.train.steps = steps;
+  require(!o.search || o.train.reproducible == 0,
+          "--search does not look through reproducible layouts; plan them one by one, without --search");
   require(o.search || o.top == PlanOptions{}.top, given("top", o.top) + " is for --search, which is not given");
 }
 

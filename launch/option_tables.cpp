@@ -85,9 +85,10 @@ void add_layout(std::vector<Option>& table, TrainOptions& o) {
       whole_option("zero-stage", o.zero_stage, {.least = 0, .most = 3},
                    "What data-parallel ranks share out: 1 optimizer, 2 gradients too, 3 parameters too"),
       "1 with data parallelism, else 0"));
-  table.push_back(whole_flag_option("reproducible", o.reproducible, {.least = 1, .most = kRanks.most}, 8, "LANES",
-                                    "The same bits for every --zero-stage, --microbatch-size, data and pipeline "
-                                    "layout: sequence by sequence, and as a tree over LANES parts of the batch, or 8"));
+  table.push_back(
+      whole_flag_option("reproducible", o.reproducible, {.least = 1, .most = kRanks.most}, 8, "LANES",
+                        "The same bits in every layout without tensor parallelism, for time and memory; LANES "
+                        "(8): a power of two that divides the batch, a multiple of the data-parallel ranks"));
 }
 
 void add_optimizer(std::vector<Option>& table, TrainOptions& o) {
@@ -157,7 +158,8 @@ void add_bookkeeping(std::vector<Option>& table, TrainOptions& o) {
 void add_job(std::vector<Option>& table, SubmitOptions& o) {
   table.push_back(whole_option("nodes", o.nodes, kRanks, "Machines of the job"));
   table.push_back(whole_option("ranks-per-node", o.ranks_per_node, kRanks, "Ranks on each of them"));
-  table.push_back(path_option("time", o.time, "LIMIT", "Longest time of a start, as Slurm writes it: [D-]HH:MM:SS, or minutes; 0: no limit"));
+  table.push_back(path_option("time", o.time, "LIMIT",
+                              "Longest time of a start, as Slurm writes it: [D-]HH:MM:SS, or minutes; 0: no limit"));
   table.push_back(with_default_note(
       real_option("memory", o.memory, {.least = 0, .least_excluded = true}, "GB of memory to ask for on each machine"),
       "what the ranks plan, and some more"));

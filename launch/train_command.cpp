@@ -57,6 +57,10 @@ void say_lanes(const TrainingSettings& settings) {
                     (has_tensor ? ", if --tensor-parallel is 1: with " + std::to_string(settings.layout.mesh.tp) +
                                       " they follow them up to rounding"
                                 : ""));
+  if (settings.options.microbatch_size > 1) {
+    runtime::log_info("--microbatch-size " + std::to_string(settings.options.microbatch_size) +
+                      " has no effect with --reproducible");
+  }
 }
 
 void say_what_is_trained(const TrainingSettings& settings, const std::vector<RankMemory>& plans) {

@@ -237,7 +237,9 @@ std::vector<std::string> changes_since(const TrainingSettings& settings, const c
   std::vector<std::string> changes;
   const json::object& saved_choices = member(state, "choices", source).as_object();
   for (const auto& [key, now] : choices_json(settings)) {
+    static const json::value kOff = int64_t{0};
     const json::value* before = saved_choices.if_contains(key);
+    if (before == nullptr && key == "reproducible") before = &kOff;  // no older program had it on
     if (before == nullptr) continue;  // saved by a program that did not have the option yet
     if (*before != now) changes.push_back("--" + std::string(key) + " " + json_line(*before) + " -> " + json_line(now));
   }

@@ -51,10 +51,12 @@ void add(SentMessages& to, const SentMessages& from) {
   }
 }
 
-/// Fewer than 3 cannot stand for others: the first and the last may do what those between do not.
+/// Fewer than 3 cannot stand for others: the first and the last may do what those between do not. Nor can those of a
+/// reproducible step: the end of each lane adds another number of sums.
 int64_t microbatches_to_run(const StepLayout& layout) {
   constexpr int64_t kFewest = 3;
   const int64_t all = layout.shape.microbatches;
+  if (layout.execution.lanes > 0) return all;
   return layout.microbatches_run == 0 ? all : std::min(std::max(kFewest, layout.microbatches_run), all);
 }
 

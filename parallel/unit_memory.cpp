@@ -5,7 +5,9 @@
 #include <bit>
 #include <string>
 
+#include "parallel/units.h"
 #include "runtime/error.h"
+#include "runtime/ops/exact_sum.h"
 
 namespace trireme::parallel {
 namespace {
@@ -14,7 +16,8 @@ using runtime::DType;
 using runtime::ElementRange;
 using runtime::View;
 
-constexpr int64_t kAlignmentElements = 64;
+// Sums of squares go by blocks, of which no rank may have a part.
+static_assert(kAlignmentElements % runtime::kSquaresBlock == 0);
 
 View part_of(const View& whole, const ElementRange& range) {
   return whole.range(range.begin, {range.end - range.begin});

@@ -6,8 +6,6 @@
 namespace trireme::parallel {
 namespace {
 
-constexpr int64_t kAlignmentElements = 64;
-
 int64_t round_up(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }

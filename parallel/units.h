@@ -11,6 +11,9 @@
 
 namespace trireme::parallel {
 
+/// Parameters of a unit begin at multiples of so many elements, and ZeRO cuts it at them.
+constexpr int64_t kAlignmentElements = 64;
+
 /// What each rank of tp holds of a parameter, and what its gradient is there.
 enum class Division {
   by_tokens,   ///< all of it; each rank makes the gradient of its own tokens, which is summed over tp

@@ -112,5 +112,18 @@ TEST(RankPlan, IsThePlanOfTraining) {
   });
 }
 
+TEST(RankPlan, NoMicrobatchStandsForThoseOfAReproducibleStep) {
+  StepLayout layout{.config = layout_gpt2(),
+                    .execution = {.zero_stage = 1, .lanes = 4},
+                    .mesh = {.dp = 2},
+                    .shape = {.B = 1, .T = kLayoutTokens, .microbatches = 8}};
+  const RankPlan all = plan_rank(layout, 0);
+  layout.microbatches_run = 1;
+  const RankPlan few = plan_rank(layout, 0);
+  EXPECT_EQ(few.memory, all.memory);
+  EXPECT_EQ(few.sent, all.sent);
+  EXPECT_EQ(few.flops, all.flops);
+}
+
 }  // namespace
 }  // namespace trireme::tests

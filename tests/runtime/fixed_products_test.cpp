@@ -30,6 +30,7 @@ std::vector<float> random_values(std::mt19937_64& random, int64_t count) {
 TEST(FixedProducts, HaveTheSameBitsForAnyNumberOfThreads) {
   const int before = compute_threads();
   std::mt19937_64 random(1);
+  bool threads_matter = false;  // without the scope
   // Less than a block, blocks and a rest, sums over odd numbers of terms, as over a vocabulary.
   for (const auto& [sizes, a_transposed, b_transposed] :
        {Case{{12, 41, 24}, false, true}, Case{{64, 257, 2'049}, false, false}, Case{{258, 300, 1'331}, false, true},
@@ -39,9 +40,9 @@ TEST(FixedProducts, HaveTheSameBitsForAnyNumberOfThreads) {
     const std::vector<float> a = random_values(random, m * k);
     const std::vector<float> b = random_values(random, k * n);
     const std::vector<float> c = random_values(random, m * n);
-    const auto product = [&](int threads) {
+    const auto product = [&](int threads, bool is_fixed = true) {
       set_compute_threads(threads);
-      const FixedProducts fixed(true);
+      const FixedProducts fixed(is_fixed);
       std::vector<float> result = c;
       cpu::multiply(sizes, {a.data(), a_transposed ? m : k, a_transposed},
                     {b.data(), b_transposed ? k : n, b_transposed}, 1, result.data(), n);
@@ -50,6 +51,8 @@ TEST(FixedProducts, HaveTheSameBitsForAnyNumberOfThreads) {
     const std::vector<float> one = product(1);
     for (const int threads : {2, 3, 5}) {
       EXPECT_EQ(std::memcmp(product(threads).data(), one.data(), one.size() * sizeof(float)), 0) << threads;
+      const std::vector<float> free = product(threads, false);
+      threads_matter |= std::memcmp(free.data(), product(1, false).data(), free.size() * sizeof(float)) != 0;
     }
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {
@@ -64,6 +67,7 @@ TEST(FixedProducts, HaveTheSameBitsForAnyNumberOfThreads) {
     }
   }
   set_compute_threads(before);
+  if (!threads_matter) GTEST_SKIP() << "OpenBLAS's kernels for this processor give these products the same bits anyway";
 }
 
 TEST(FixedProducts, AreWantedWhileTheScopeLives) {
