@@ -1,5 +1,5 @@
-// How `plan --search` plans: estimates from dry runs of single chunks of layers, which many layouts share; what it prints
-// as `plan` of that layout alone would.
+// How `plan --search` plans: estimates from dry runs of single chunks of layers, which many layouts share; what it
+// prints as `plan` of that layout alone would.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Plans of the stages of many pipelines, put together from dry runs of single chunks of layers, each made once: a
-// search over layouts meets the same chunks again and again. Memory is that of rank_plan.h to the byte; what a step does
-// is counted from a few microbatches, of which one stands for those that are left out.
+// search over layouts meets the same chunks again and again. Memory is that of rank_plan.h to the byte; what a step
+// does is counted from a few microbatches, of which one stands for those that are left out.
 #pragma once
 
 #include <map>
@@ -12,7 +12,7 @@
 
 namespace trireme::model {
 
-/// Element i: the model cut into i chunks. Cutting takes longer than many a dry run, and every mesh wants the same ones.
+/// Element i: the model cut into i chunks. Cutting takes longer than many a dry run, and every mesh wants the same.
 using ModelCuts = std::vector<std::vector<ChunkPlace>>;
 ModelCuts all_cuts(const ModelConfig& config, int64_t tokens);
 

@@ -77,8 +77,8 @@ TEST(SearchPlanner, EstimatesMemoryExactlyAndTimesOfAllButZeroThreeToo) {
     last = choice;
     const LayoutEstimate estimated = estimate(choice);
     ASSERT_EQ(estimated.needed_bytes, plan.needed_bytes()) << words(plan);
-    // The same numbers but for one: middle stages share their part in short sums over the pipeline, trees in which every
-    // rank sends another number of messages. From stage 2 on a layer's reduction may end in an action of another chunk,
+    // The same numbers but for one: middle stages share their part in short sums over the pipeline, trees in which
+    // every rank sends another number of messages. From stage 2 on a layer's reduction may end in an action of another chunk,
     // and at stage 3 a gather is one too many or too few where a buffer may still hold the layer: measured up to 0.4%
     // and 1.3% of these steps.
     const bool is_kept_apart = plan.layout.zero_stage < 2 || plan.layout.virtual_stages == 1;

@@ -222,8 +222,8 @@ TEST(StagePlans, SendWhatWholeStepsSend) {
     const auto planned = sent_on(record, "dp");
     const auto expected = sent_on(stage.whole.record, "dp");
     EXPECT_EQ(planned.at("reduce_scatter"), expected.at("reduce_scatter"));
-    // Each action gathers the layers that it reads but for those, two at most, that ZeRO's buffers still hold: which they
-    // are depends on the order of the actions, and one rank alone has that of the plans.
+    // Each action gathers the layers that it reads but for those, two at most, that ZeRO's buffers still hold: which
+    // they are depends on the order of the actions, and one rank alone has that of the plans.
     const int64_t actions = 2 * stage.pipelining.chunks * stage.layout.shape.microbatches;
     const int64_t most_apart = stage.layout.mesh.pp == 1 ? 0 : 2 * actions;
     EXPECT_LE(std::abs(planned.at("all_gather").calls - expected.at("all_gather").calls), most_apart);
