@@ -78,9 +78,9 @@ TEST(SearchPlanner, EstimatesMemoryExactlyAndTimesOfAllButZeroThreeToo) {
     const LayoutEstimate estimated = estimate(choice);
     ASSERT_EQ(estimated.needed_bytes, plan.needed_bytes()) << words(plan);
     // The same numbers but for one: middle stages share their part in short sums over the pipeline, trees in which
-    // every rank sends another number of messages. From stage 2 on a layer's reduction may end in an action of another chunk,
-    // and at stage 3 a gather is one too many or too few where a buffer may still hold the layer: measured up to 0.4%
-    // and 1.3% of these steps.
+    // every rank sends another number of messages. From stage 2 on a layer's reduction may end in an action of another
+    // chunk, and at stage 3 a gather is one too many or too few where a buffer may still hold the layer: measured up to
+    // 0.4% and 1.3% of these steps.
     const bool is_kept_apart = plan.layout.zero_stage < 2 || plan.layout.virtual_stages == 1;
     const double most_apart = plan.layout.zero_stage == 3 ? 0.03 : is_kept_apart ? 1e-6 : 0.01;
     ASSERT_NEAR(estimated.tokens_per_second / plan.tokens_per_second, 1, most_apart) << words(plan);
