@@ -79,9 +79,9 @@ runtime::MemoryPlan plan(const TrainingSettings& settings, int rank) {
 
 /// Both sides of all ranks of this machine together. Collective.
 void check_memory_of_both(Communicator& world, const TrainingSettings& settings, int64_t bytes) {
-  const std::vector<RankPlan> plans = gather_plans(world, {.persistent_bytes = bytes, .slots = {}});
+  const std::vector<RankMemory> plans = gather_plans(world, {.persistent_bytes = bytes, .slots = {}}, 0);
   int64_t needed_bytes = 0;
-  for (const RankPlan& plan : plans) {
+  for (const RankMemory& plan : plans) {
     if (plan.host == plans[static_cast<size_t>(world.rank())].host) needed_bytes += plan.total_bytes();
   }
   const std::optional<int64_t> free_bytes = runtime::available_memory_bytes(settings.execution.device);
