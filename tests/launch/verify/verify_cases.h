@@ -30,7 +30,7 @@ inline launch::VerifyOptions options_of(const LayoutCase& layout, const ModelFil
   train.model = model.path();
   train.steps = 100;
   train.sequence_length = kLayoutTokens;
-  train.microbatch_size = LayoutCase::kLayoutB;
+  train.microbatch_size = layout.B;
   train.global_batch_size = layout.sequences();
   train.tensor_parallel = layout.mesh.tp;
   train.pipeline_parallel = layout.mesh.pp;
