@@ -12,6 +12,7 @@ namespace {
 constexpr WholeRange kPositive{.least = 1};
 constexpr WholeRange kSize{.least = 1, .most = 1 << 30};
 constexpr WholeRange kRanks{.least = 1, .most = 1 << 20};
+constexpr WholeRange kTraceSteps{.least = 1, .most = 1000000};
 constexpr WholeRange kThreads{.least = 1, .most = 4096};
 constexpr RealRange kBelowOne{.least = 0, .most = 1, .most_excluded = true};
 
@@ -148,8 +149,8 @@ void add_bookkeeping(std::vector<Option>& table, TrainOptions& o) {
       path_option("trace", o.trace, "FILE",
                   "Record steps of all ranks, ops, messages and who waits for whom, for ui.perfetto.dev"),
       "none"));
-  table.push_back(whole_option("trace-steps", o.trace_steps, kPositive, "Steps that --trace records"));
-  table.push_back(whole_option("trace-skip", o.trace_skip, kPositive, "Steps of this start before those"));
+  table.push_back(whole_option("trace-steps", o.trace_steps, kTraceSteps, "Steps that --trace records"));
+  table.push_back(whole_option("trace-skip", o.trace_skip, kTraceSteps, "Steps of this start before those"));
   table.push_back(real_option("watchdog-timeout", o.watchdog_timeout, {},
                               "Seconds without progress, ten times as many where files are read and written, after "
                               "which a rank that others wait for ends the job, 0: never"));

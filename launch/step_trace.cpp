@@ -32,6 +32,20 @@ std::string_view name_of(model::StepPart::Kind kind) {
   return "";
 }
 
+/// Equal parts of each kind where they are too many together.
+TraceRoom within(int64_t most_bytes, const TraceRoom& room) {
+  if (room.bytes() <= most_bytes) return room;
+  const double part = static_cast<double>(most_bytes) / static_cast<double>(room.bytes());
+  const auto part_of = [&](int64_t count) { return static_cast<int64_t>(part * static_cast<double>(count)); };
+  return {.ops = part_of(room.ops), .calls = part_of(room.calls), .spans = part_of(room.spans)};
+}
+
+/// Collective.
+int64_t most_of_ranks(runtime::Communicator& world, int64_t value) {
+  world.all_reduce(runtime::view_of(std::span<int64_t>(&value, 1), {1}), runtime::ReduceOp::max).wait();
+  return value;
+}
+
 }  // namespace
 
 StepTrace::StepTrace(const StepTraceOptions& options, runtime::Files& files, runtime::Communicator& world,
@@ -65,21 +79,18 @@ TraceRoom StepTrace::room_of(int64_t steps) const {
           .spans = steps * (actions + kSlackOfStep) + kSlack};
 }
 
-/// The ranks record equally many steps: those for which the one with most events has room.
+/// The ranks record equally many steps: those for which the one with most events has room, or a part of one.
 void StepTrace::start(int64_t step) {
-  steps_ = options_.steps;
-  while (steps_ > 1 && room_of(steps_).bytes() > options_.most_bytes) --steps_;
-  int64_t too_many = -steps_;
-  world_.all_reduce(runtime::view_of(std::span<int64_t>(&too_many, 1), {1}), runtime::ReduceOp::max).wait();
-  steps_ = -too_many;
-  if (steps_ < options_.steps && world_.rank() == 0) {
-    runtime::log_warning("--trace-steps " + std::to_string(options_.steps) + ": events of " + counted(steps_, "step") +
-                         " fit into the " + bytes_text(options_.most_bytes) + " that a rank takes for them");
+  const int64_t bytes_of_step = room_of(1).bytes() - room_of(0).bytes();
+  const int64_t own_steps = std::max<int64_t>((options_.most_bytes - room_of(0).bytes()) / bytes_of_step, 0);
+  const int64_t fitting = -most_of_ranks(world_, -own_steps);
+  if (fitting < options_.steps && world_.rank() == 0) {
+    const std::string what = fitting > 0 ? "events of " + counted(fitting, "step") + " fit" : "a part of one step fits";
+    runtime::log_warning("--trace-steps " + std::to_string(options_.steps) + ": " + what + " into the " +
+                         bytes_text(options_.most_bytes) + " that a rank takes for events");
   }
-  TraceRoom room = room_of(steps_);
-  const int64_t ops_that_fit =
-      room.ops - (room.bytes() - options_.most_bytes) / static_cast<int64_t>(sizeof(runtime::TracedOp));
-  if (room.bytes() > options_.most_bytes) room.ops = std::max<int64_t>(ops_that_fit, 0);
+  steps_ = std::clamp<int64_t>(fitting, 1, options_.steps);
+  const TraceRoom room = within(options_.most_bytes, room_of(steps_));
   clock_before_ = runtime::read_clock(world_);
   first_step_ = step;
   hook(&trace_.emplace(room));
@@ -123,8 +134,13 @@ void StepTrace::finish() {
     return;
   }
   const runtime::PhaseScope phase(world_.recorder(), runtime::Phase::saving);
-  hook(nullptr);
   const runtime::ClockReading after = runtime::read_clock(world_);
+  hook(nullptr);  // after messages that may have ended calls of the last step
+  const int64_t left_out = most_of_ranks(world_, trace_->left_out());
+  if (left_out > 0 && world_.rank() == 0) {
+    runtime::log_warning("--trace " + options_.file + ": up to " + counted(left_out, "event") +
+                         " of a rank found no room and are left out");
+  }
   write_trace_file(
       files_, options_.file, world_,
       {.trace = *trace_, .before = clock_before_, .after = after, .first_step = first_step_, .steps = recorded_});

@@ -20,7 +20,7 @@ struct StepTraceOptions {
   int64_t steps = 10;  ///< to record
   int64_t skip = 1;    ///< before them; 1 or more: these show how many events a step has
   /// Of a rank's events. Where a step has so many that the steps do not fit, fewer are recorded, and of a single one
-  /// that does not fit its first events.
+  /// that does not fit its first events of each kind. Both are said.
   int64_t most_bytes = int64_t{64} << 20;
 };
 

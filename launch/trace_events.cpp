@@ -162,7 +162,8 @@ class CallWriter {
     args.add("elements", call.elements).add("dtype", runtime::name(call.dtype));
     args.add("bytes", bytes).add("sent_bytes", call.sent_bytes);
     const auto moved = static_cast<double>(is_received ? bytes : call.sent_bytes);
-    if (end > call.entered) args.add("bytes_per_second", moved / (end - call.entered));
+    const double seconds = moving_seconds(call, last);
+    if (seconds > 0) args.add("bytes_per_second", moved / seconds);
     if (last.rank >= 0) args.add("last_rank", last.rank).add("last_by_us", 1e6 * last.by);
     if (!has_ended) args.add("unfinished", int64_t{1});
     writer_.slice(row_for(call.group, call.entered, end), call.op, "call", call.entered, end, args);
@@ -181,6 +182,14 @@ class CallWriter {
   }
 
  private:
+  /// How long its data can have moved; of a collective not before the last rank entered it. 0: not known.
+  double moving_seconds(const TracedCall& call, const LastEntrant& last) const {
+    if (call.left <= 0) return 0;
+    double begin = events_.clock(call.entered);
+    if (last.rank >= 0) begin = std::max(begin, last.entered);
+    return std::max(events_.clock(call.left) - begin, 0.0);
+  }
+
   Args place_args(int group, int64_t position, int peer) {
     Args args;
     args.add("group", groups_[group].name).add("of", groups_[group].ranks).add("position", position);

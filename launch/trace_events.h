@@ -25,7 +25,7 @@ struct RankEvents {
   runtime::ClockMap clock;                   ///< to that of the first rank, on which
   double zero = 0;                           ///< the file's time begins
   double end = 0;                            ///< by this rank's clock: of what is still in flight
-  runtime::ClockReading reading;             ///< how well the clock is known
+  runtime::ClockReading reading;             ///< how well the clock is known: the larger round trip of two
 };
 
 /// Calls `write` with texts of about a megabyte, of whole events, each with a comma before it.

@@ -134,7 +134,10 @@ class TraceWriter {
       files_.rename(temporary_of(path_), path_);
       files_.sync_directory(runtime::parent_directory(path_));
     });
-    if (failure_) throw Error(*failure_);
+    if (failure_) {
+      remove_temporary();
+      throw Error(*failure_);
+    }
     return bytes_;
   }
 
@@ -142,6 +145,16 @@ class TraceWriter {
   void put(std::string_view text) {
     file_->append(std::as_bytes(std::span(text)));
     bytes_ += static_cast<int64_t>(text.size());
+  }
+
+  /// What is written by now may be large, and the disk full.
+  void remove_temporary() {
+    file_.reset();
+    try {
+      files_.remove_all(temporary_of(path_));
+    } catch (const Error& error) {
+      runtime::log_error(error.what());
+    }
   }
 
   template <typename Action>
@@ -195,7 +208,13 @@ void collect(runtime::Files& files, const std::string& path, runtime::Communicat
 void check_trace_file(runtime::Files& files, const std::string& path) {
   const std::string parent = runtime::parent_directory(path);
   if (!files.is_directory(parent)) refuse(path, "cannot be written: " + parent + " is not a directory");
-  if (files.exists(path) && !is_trace(files, path)) refuse(path, "exists and is not a trace");
+  bool may_write = false;
+  try {
+    may_write = !files.exists(path) || is_trace(files, path);
+  } catch (const Error& error) {
+    refuse(path, std::string("cannot be read: ") + error.what());
+  }
+  if (!may_write) refuse(path, "exists and is not a trace");
   try {
     files.remove_all(temporary_of(path));
     files.create(temporary_of(path));
@@ -208,6 +227,8 @@ void check_trace_file(runtime::Files& files, const std::string& path) {
 void write_trace_file(runtime::Files& files, const std::string& path, runtime::Communicator& world,
                       const RecordedTrace& recorded) {
   const double end = runtime::monotonic_seconds();
+  runtime::ClockReading reading = recorded.before;
+  reading.round_trip = std::max(reading.round_trip, recorded.after.round_trip);
   const runtime::ClockMap clock(recorded.before, recorded.after);
   std::vector<runtime::GroupFlight> groups;
   if (world.recorder() != nullptr) groups = world.recorder()->flight().groups;
@@ -219,7 +240,7 @@ void write_trace_file(runtime::Files& files, const std::string& path, runtime::C
                           .clock = clock,
                           .zero = agree_on_zero(world, recorded.trace, clock),
                           .end = end,
-                          .reading = recorded.before};
+                          .reading = reading};
   if (world.rank() == 0) return collect(files, path, world, recorded, events);
   write_events(events, [&](std::string_view text) { runtime::send_bytes(world, std::string(text), 0); });
   runtime::send_bytes(world, "", 0);

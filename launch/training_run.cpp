@@ -103,6 +103,7 @@ int TrainingRun::run(int64_t attempt) {
   // A stop that was agreed in the last step finds it saved, and is one only if something is left.
   const bool is_done = is_last() && !validates() && !is_stuck();
   if (is_stopping_ && !is_done) return end_early();
+  if (trace_) trace_->finish();
   check_end();
   if (lost_lines_ > 0) {
     throw Error(ErrorKind::io, "the run is saved, but " + directory_->path() + "/log.jsonl misses " +
@@ -131,7 +132,6 @@ void TrainingRun::train() {
     if (validates() && !is_stopping_) validate(record);  // it may take long, and fail: what was trained is saved
     if (is_leader()) note(record);
   }
-  if (trace_) trace_->finish();
 }
 
 int64_t TrainingRun::saved_bytes() const {

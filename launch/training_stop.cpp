@@ -87,6 +87,7 @@ int TrainingRun::end_early() {
       runtime::log_error(error.what());  // the exit code says it too
     }
   }
+  if (trace_) trace_->finish();  // last: whoever ends the job may not wait for it
   world_.barrier().wait();
   return kRequeueExit;
 }

@@ -2,10 +2,10 @@
 
 #include <limits>
 
-#include "runtime/stopwatch.h"
-
 namespace trireme::runtime {
 namespace {
+
+using Clock = std::function<double()>;
 
 constexpr int kRounds = 30;  // the first ones find caches cold, and others a neighbour at work
 
@@ -13,23 +13,23 @@ View view_of_one(double& value) {
   return view_of(std::span<double>(&value, 1), {1});
 }
 
-void answer(Communicator& world, int peer) {
+void answer(Communicator& world, int peer, const Clock& clock) {
   double asked = 0;
   for (int round = 0; round < kRounds; ++round) {
     world.recv(view_of_one(asked), peer).wait();
-    double now = monotonic_seconds();
+    double now = clock();
     world.send(view_of_one(now), peer).wait();
   }
 }
 
-ClockReading ask(Communicator& world) {
+ClockReading ask(Communicator& world, const Clock& clock) {
   ClockReading best{.round_trip = std::numeric_limits<double>::infinity()};
   for (int round = 0; round < kRounds; ++round) {
     double first_now = 0;
-    double before = monotonic_seconds();
+    double before = clock();
     world.send(view_of_one(before), 0).wait();
     world.recv(view_of_one(first_now), 0).wait();
-    const double after = monotonic_seconds();
+    const double after = clock();
     if (after - before >= best.round_trip) continue;
     const double middle = before + (after - before) / 2;
     best = {.at = middle, .offset = first_now - middle, .round_trip = after - before};
@@ -39,10 +39,10 @@ ClockReading ask(Communicator& world) {
 
 }  // namespace
 
-ClockReading read_clock(Communicator& world) {
-  if (world.rank() > 0) return ask(world);
-  for (int peer = 1; peer < world.size(); ++peer) answer(world, peer);
-  return {.at = monotonic_seconds()};
+ClockReading read_clock(Communicator& world, const Clock& clock) {
+  if (world.rank() > 0) return ask(world, clock);
+  for (int peer = 1; peer < world.size(); ++peer) answer(world, peer, clock);
+  return {.at = clock()};
 }
 
 ClockMap::ClockMap(const ClockReading& before, const ClockReading& after) : at_(before.at), offset_(before.offset) {

@@ -4,7 +4,10 @@
 // or take (b - a) / 2.
 #pragma once
 
+#include <functional>
+
 #include "runtime/communicator.h"
+#include "runtime/stopwatch.h"
 
 namespace trireme::runtime {
 
@@ -14,8 +17,8 @@ struct ClockReading {
   double round_trip = 0;  ///< the least of several
 };
 
-/// Collective; the first rank answers one after another. Its own clock is off by nothing.
-ClockReading read_clock(Communicator& world);
+/// Of `clock`, in seconds. Collective; the first rank answers one after another. Its own clock is off by nothing.
+ClockReading read_clock(Communicator& world, const std::function<double()>& clock = monotonic_seconds);
 
 /// A time of this rank on the first one's clock: between two readings, and beyond them, the offset is taken to change
 /// at a constant rate.

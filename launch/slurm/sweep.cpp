@@ -63,6 +63,10 @@ std::vector<std::string> command_words(TrainOptions options) {
 }
 
 std::vector<SweepTask> read_sweep(const std::string& path, const TrainOptions& all) {
+  if (!all.trace.empty()) {
+    throw Error(ErrorKind::usage,
+                "--trace: all tasks of --sweep would write " + all.trace + "; give each task its own in " + path);
+  }
   std::ifstream file(path);
   if (!file) throw Error(ErrorKind::usage, "--sweep: cannot read " + path + ": " + runtime::system_message(errno));
   std::vector<SweepTask> tasks;

@@ -13,6 +13,7 @@
 #include "runtime/error.h"
 #include "runtime/flight_words.h"
 #include "runtime/local_ranks.h"
+#include "tests/failing_files.h"
 #include "tests/launch/parsed_trace.h"
 #include "tests/memory_files.h"
 #include "tests/model/layout_cases.h"
@@ -46,10 +47,12 @@ struct RankBooks {
   Sent sent;
   runtime::CostRecord::Total ops;
   std::vector<parallel::Action> actions;
+  int64_t steps = 0;  ///< that it made, of the whole run
 };
 
 struct TracedRun {
-  std::string text;
+  std::vector<std::string> files;  ///< that are there at the end
+  std::string text;                ///< of the trace, if there is one
   ParsedTrace trace;
   std::vector<RankBooks> ranks;
 };
@@ -77,6 +80,7 @@ RankBooks train_rank(Communicator& world, const LayoutTraining& training, const 
     options.in_step(world.rank(), step);
     rank.step(step - 1);
     trace.end_step();
+    books.steps += 1;
     if (step != options.trace.skip + options.trace.steps) continue;
     books.ops = trainer.stream.costs().since(costs_before).sum();
     for (const auto& [key, total] : sent_of(trainer.groups)) {
@@ -89,15 +93,18 @@ RankBooks train_rank(Communicator& world, const LayoutTraining& training, const 
   return books;
 }
 
-TracedRun traced_run(const LayoutCase& layout, const TracedRunOptions& options = {}) {
+TracedRun traced_run(const LayoutCase& layout, const TracedRunOptions& options = {}, const FaultPlan& fault = {}) {
   const LayoutTraining training{.config = layout_gpt2(), .layout = layout};
-  MemoryFiles files;
+  MemoryFiles disk;
+  FailingFiles files(fault, disk);
   TracedRun run;
   run.ranks.resize(static_cast<size_t>(layout.mesh.world_size()));
   runtime::run_local_ranks(layout.mesh.world_size(), [&](Communicator& world) {
     run.ranks[static_cast<size_t>(world.rank())] = train_rank(world, training, options, files);
   });
-  run.text = runtime::read_text(files, options.trace.file);
+  run.files = disk.list(".");
+  if (!disk.exists(options.trace.file)) return run;
+  run.text = runtime::read_text(disk, options.trace.file);
   run.trace = parse_trace(run.text);
   return run;
 }
@@ -253,6 +260,10 @@ TEST(StepTrace, ADelayedRankIsTheOneThatIsWaitedFor) {
     ASSERT_NE(first, calls.end());
     EXPECT_EQ(first->args.at("last_rank"), 1) << step.name;
     EXPECT_GT(first->args.at("last_by_us").to_number<double>(), 0.5e6 * kDelaySeconds) << step.name;
+    // The rate is of the time after rank 1 came, not of all that rank 0 spent in the call.
+    const double sent_bytes = first->args.at("sent_bytes").to_number<double>();
+    EXPECT_GT(sent_bytes, 0);
+    EXPECT_GT(first->args.at("bytes_per_second").to_number<double>(), sent_bytes / (0.5 * kDelaySeconds)) << step.name;
   }
 }
 
@@ -276,7 +287,31 @@ TEST(StepTrace, StepsThatDoNotFitAreLeftOut) {
   const TracedRun part = traced_run({.mesh = {.dp = 2}, .microbatches = 1}, options);
   EXPECT_EQ(part.trace.head.at("steps"), 1);
   EXPECT_GT(part.trace.labels.at(0).at("events_left_out").as_int64(), 0);
+  EXPECT_FALSE(part.trace.of(0, "op").empty());
+  EXPECT_FALSE(part.trace.of(0, "call").empty());
   expect_rows_nest(part.trace);
+}
+
+TEST(StepTrace, WhatDoesNotFitIsSaid) {
+  const auto log_of = [](int64_t steps, int64_t most_bytes) {
+    TracedRunOptions options;
+    options.trace.steps = steps;
+    options.trace.most_bytes = most_bytes;
+    testing::internal::CaptureStderr();
+    traced_run({.mesh = {.dp = 2}, .microbatches = 1}, options);
+    return testing::internal::GetCapturedStderr();
+  };
+  const auto has = [](const std::string& text, const char* part) { return text.find(part) != std::string::npos; };
+  const std::string all = log_of(2, int64_t{64} << 20);
+  EXPECT_FALSE(has(all, "warning")) << all;
+  const std::string some = log_of(1000000, 60000);
+  EXPECT_TRUE(has(some, "--trace-steps 1000000: events of ")) << some;
+  EXPECT_FALSE(has(some, "found no room")) << some;
+  for (const int64_t steps : {1, 3}) {
+    const std::string part = log_of(steps, 20000);
+    EXPECT_TRUE(has(part, "a part of one step fits into the ")) << part;
+    EXPECT_TRUE(has(part, " of a rank found no room and are left out")) << part;
+  }
 }
 
 TEST(StepTrace, ARunThatEndsEarlyLeavesWhatThereIs) {
@@ -284,19 +319,22 @@ TEST(StepTrace, ARunThatEndsEarlyLeavesWhatThereIs) {
   options.steps = 2;
   EXPECT_EQ(traced_run({.mesh = {.dp = 2}}, options).trace.head.at("steps"), 1);
   options.steps = 1;
-  EXPECT_THROW(traced_run({.mesh = {.dp = 2}}, options), runtime::Error);  // there is no file
+  const TracedRun nothing = traced_run({.mesh = {.dp = 2}}, options);
+  EXPECT_TRUE(nothing.files.empty());
+  for (const RankBooks& rank : nothing.ranks) EXPECT_EQ(rank.steps, 1);
 }
 
 TEST(StepTrace, ADiskThatFailsDoesNotEndTheTraining) {
+  const auto expect_all_but_a_trace = [](const TracedRun& run) {
+    ASSERT_EQ(run.ranks.size(), 2u);
+    for (const RankBooks& rank : run.ranks) EXPECT_EQ(rank.steps, 5);
+    EXPECT_TRUE(run.files.empty()) << run.files.front();
+  };
   TracedRunOptions options;
   options.trace.file = "nowhere/trace.json";
-  // All five steps are made on both ranks, and only the file is not there to be read.
-  try {
-    traced_run({.mesh = {.dp = 2}}, options);
-    FAIL() << "there is a trace";
-  } catch (const runtime::Error& error) {
-    EXPECT_EQ(error.kind(), runtime::ErrorKind::io) << error.what();
-  }
+  expect_all_but_a_trace(traced_run({.mesh = {.dp = 2}}, options));
+  // Of the calls of rank 0, the only one that writes: remove, create, head, first events; half of these are written.
+  expect_all_but_a_trace(traced_run({.mesh = {.dp = 2}}, {}, {.call = 3, .fault = Fault::short_write}));
 }
 
 TEST(TraceFile, OnlyTracesAreReplaced) {
@@ -309,9 +347,10 @@ TEST(TraceFile, OnlyTracesAreReplaced) {
   check_trace_file(files, "old.json");
   EXPECT_EQ(runtime::read_text(files, "old.json"), run.text);
   runtime::write_text_atomically(files, "thesis.json", R"({"traceEvents": []})");
-  const auto refused = [&](const std::string& path, const std::string& why) {
+  const auto refused = [&](const std::string& path, const std::string& why, const FaultPlan& fault = {}) {
+    FailingFiles disk(fault, files);
     try {
-      check_trace_file(files, path);
+      check_trace_file(disk, path);
       ADD_FAILURE() << path;
     } catch (const runtime::Error& error) {
       EXPECT_EQ(error.kind(), runtime::ErrorKind::usage);
@@ -320,6 +359,8 @@ TEST(TraceFile, OnlyTracesAreReplaced) {
   };
   refused("thesis.json", "exists and is not a trace; choose another file");
   refused("nowhere/trace.json", "cannot be written: nowhere is not a directory; choose another file");
+  // Calls: is the folder there, is the file, is it regular, open.
+  refused("old.json", "cannot be read: cannot open old.json", {.call = 3, .fault = Fault::io_error});
   EXPECT_EQ(runtime::read_text(files, "thesis.json"), R"({"traceEvents": []})");
 }
 

@@ -62,5 +62,19 @@ TEST(TraceRuns, AShortRunSaysThatNothingWasRecorded) {
   EXPECT_EQ(space.read("trace.json"), "");
 }
 
+TEST(TraceRuns, AStopSavesBeforeItSeesToTheTrace) {
+  Workspace space;
+  space.prepare();
+  // With no time left a start makes one step.
+  const ProgramResult result = run_trireme_ranks(
+      2, space.train_words("run", {"--steps", "8", "--time-limit", "1", "--trace", space.path("trace.json")}));
+  EXPECT_EQ(result.exit_code, 75) << result.error;
+  const size_t saved = result.error.find("step 1 is saved");
+  const size_t trace = result.error.find("nothing was recorded");
+  ASSERT_NE(saved, std::string::npos) << result.error;
+  ASSERT_NE(trace, std::string::npos) << result.error;
+  EXPECT_LT(saved, trace);
+}
+
 }  // namespace
 }  // namespace trireme::tests

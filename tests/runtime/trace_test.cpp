@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "runtime/clock_offset.h"
 #include "runtime/flight_recorder.h"
 #include "runtime/local_ranks.h"
@@ -115,6 +118,26 @@ TEST(ClockOffset, OfOneMachineIsLessThanHalfTheRoundTrip) {
     EXPECT_LE(std::abs(reading.offset), reading.round_trip / 2 + 1e-9);  // 1 ns: rounding of seconds since the boot
     EXPECT_EQ(reading.round_trip > 0, world.rank() > 0);
     EXPECT_LE(reading.at, monotonic_seconds());
+  });
+}
+
+TEST(ClockOffset, RanksFiveSecondsApartWhoseClocksDriftAgreeOnOneMoment) {
+  const double began = monotonic_seconds();
+  run_local_ranks(3, [&](Communicator& world) {
+    // Each rank is behind the one before it, and gains a hundredth: far more than clocks do, in a far shorter time.
+    const auto local = [&](double seconds) {
+      return (1 + 0.01 * world.rank()) * (seconds - began) - 5.0 * world.rank();
+    };
+    const auto clock = [&] { return local(monotonic_seconds()); };
+    const ClockReading before = read_clock(world, clock);
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    const ClockReading after = read_clock(world, clock);
+    const double round_trip = std::max(before.round_trip, after.round_trip);
+    EXPECT_LT(round_trip, 1);
+    // Between the readings the map is wrong by a mean of their errors; 1 ns: rounding of seconds since the boot.
+    const double middle = before.at + (after.at - before.at) / 2;
+    const double moment = (middle + 5.0 * world.rank()) / (1 + 0.01 * world.rank());  // after `began`
+    EXPECT_NEAR(ClockMap(before, after)(middle), moment, round_trip / 2 + 1e-9) << "rank " << world.rank();
   });
 }
 

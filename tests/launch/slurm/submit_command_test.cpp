@@ -66,6 +66,8 @@ TEST(Submit, RefusesWhatTrainWouldRefuseOnThoseRanks) {
   expect({"--sweep", space.write("sweep", "--seed 2\n\n--tensor-parallel 3\n")}, "sweep:3: --tensor-parallel 3");
   expect({"--sweep", space.write("sweep", "--seed '2\n")}, "sweep:1: a quote ' is not closed");
   expect({"--sweep", space.write("sweep", "--seed 2\n--sed 3\n")}, "sweep:2: --sed is not an option of train");
+  expect({"--sweep", space.write("sweep", "--seed 2\n"), "--trace", space.path("trace.json")},
+         "--trace: all tasks of --sweep would write " + space.path("trace.json"));
   expect({"--sweep", space.write("sweep", "--run there\n")}, "sweep:1: --run is the same for all tasks");
   expect({"--sweep", space.write("sweep", "--seed 2\n--resume 8\n")}, "sweep:2: --resume is the same for all tasks");
 }
