@@ -13,10 +13,10 @@ constexpr int64_t kLeastSteps = 10;
 constexpr int64_t kMostSteps = 4096;  // whose times are kept
 constexpr double kIntervalSeconds = 1;
 
-static_assert(sizeof(BusyTimes) == 4 * sizeof(double));  // it is sent as an array of them
+static_assert(sizeof(BusyTimes) == 5 * sizeof(double));  // it is sent as an array of them
 
 runtime::View view_of_times(BusyTimes* times, size_t count) {
-  return {{times, runtime::DType::fp64, {4 * static_cast<int64_t>(count)}}};
+  return {{times, runtime::DType::fp64, {5 * static_cast<int64_t>(count)}}};
 }
 
 /// The value with a share of `part` of the others below it.
@@ -28,8 +28,9 @@ double quantile(std::vector<double>& values, double part) {
 
 }  // namespace
 
-BusyWatch::BusyWatch(runtime::Communicator& world, int64_t log_every)
+BusyWatch::BusyWatch(runtime::Communicator& world, int stage, int64_t log_every)
     : world_(world),
+      stage_(stage),
       log_every_(log_every),
       interval_steps_(kLeastSteps),
       all_(static_cast<size_t>(world.size())),
@@ -46,6 +47,7 @@ BusyTimes BusyWatch::own_times() {
   return {.seconds = quantile(busy_, 0.5),
           .low_seconds = quantile(busy_, 0.25),
           .flops = static_cast<double>(flops_),
+          .stage = static_cast<double>(stage_),
           .step_seconds = step_seconds_ / static_cast<double>(steps_)};
 }
 

@@ -16,8 +16,8 @@ namespace trireme::launch {
 
 class BusyWatch {
  public:
-  /// Of several ranks. Collective; takes all memory that it will use.
-  BusyWatch(runtime::Communicator& world, int64_t log_every);
+  /// Of several ranks; this one is of a `stage` of the pipeline. Collective; takes all memory that it will use.
+  BusyWatch(runtime::Communicator& world, int stage, int64_t log_every);
 
   void begin_step(const runtime::Stream& stream);
   /// Collective at the end of an interval: on all ranks after the same step. The verdict then, on rank 0.
@@ -27,6 +27,7 @@ class BusyWatch {
   BusyTimes own_times();
 
   runtime::Communicator& world_;
+  int stage_;
   int64_t log_every_;
   int64_t interval_steps_;
   double waited_before_ = 0;

@@ -1,6 +1,7 @@
 #include "launch/slow_rank.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "launch/number_text.h"
@@ -8,9 +9,8 @@
 namespace trireme::launch {
 namespace {
 
-constexpr double kSlow = 1.25;        // among ranks that do the same
+constexpr double kSlow = 1.25;        // among ranks of a stage, which do the same
 constexpr double kSlowByFlops = 1.5;  // among all: stages differ in their ops, and ops in their flop/s
-constexpr double kAlike = 1.01;       // norms and replicated parameters are counted by one rank of a group
 constexpr int kIntervals = 3;
 
 /// Of values in order.
@@ -54,17 +54,15 @@ void compare(std::span<const BusyTimes> ranks, std::span<const size_t> members, 
 
 std::vector<double> slowness(std::span<const BusyTimes> ranks) {
   std::vector<double> slowness(ranks.size(), 1);
-  std::vector<size_t> by_flops(ranks.size());
-  std::iota(by_flops.begin(), by_flops.end(), size_t{0});
-  std::ranges::stable_sort(by_flops, {}, [&](size_t rank) { return ranks[rank].flops; });
-  for (size_t begin = 0; begin < by_flops.size();) {
-    size_t end = begin + 1;
-    while (end < by_flops.size() && ranks[by_flops[end]].flops <= kAlike * ranks[by_flops[begin]].flops) ++end;
-    compare(ranks, std::span(by_flops).subspan(begin, end - begin), false, kSlow, slowness);
-    begin = end;
+  std::map<double, std::vector<size_t>> stages;
+  std::vector<size_t> all;
+  for (size_t rank = 0; rank < ranks.size(); ++rank) {
+    stages[ranks[rank].stage].push_back(rank);
+    all.push_back(rank);
   }
-  const bool all_compute = !ranks.empty() && ranks[by_flops.front()].flops > 0;
-  if (all_compute) compare(ranks, by_flops, true, kSlowByFlops, slowness);
+  for (const auto& [stage, members] : stages) compare(ranks, members, false, kSlow, slowness);
+  const bool all_compute = std::ranges::all_of(ranks, [](const BusyTimes& times) { return times.flops > 0; });
+  if (all_compute) compare(ranks, all, true, kSlowByFlops, slowness);
   return slowness;
 }
 

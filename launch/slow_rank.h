@@ -14,6 +14,7 @@ struct BusyTimes {
   double seconds = 0;       ///< busy in a step, the median of the interval's
   double low_seconds = 0;   ///< the lower quartile: a busy neighbour for some of the steps does not raise it
   double flops = 0;         ///< of a step, by the costs that ops state
+  double stage = 0;         ///< of the pipeline: its ranks do the same work
   double step_seconds = 0;  ///< the mean of its steps, waiting included
 };
 
@@ -33,8 +34,8 @@ struct BusyVerdict {
 };
 
 /// How many times the others' time each rank takes where it is slow in this interval, else 1. It is slow where even its
-/// low_seconds are 1.25 times the median of the ranks that do the same work (their flops within 1%); or, by time per
-/// flop, 1.5 times that of all others, since ranks that do different ops differ in speed by right.
+/// low_seconds are 1.25 times the median of the other ranks of its stage; or, by time per flop, 1.5 times that of all
+/// others, since ranks that do different ops differ in speed by right.
 std::vector<double> slowness(std::span<const BusyTimes> ranks);
 
 /// Interval after interval. A rank is named that is slow in three of them in a row, the slowest if there are several,

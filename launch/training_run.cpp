@@ -116,7 +116,7 @@ int TrainingRun::run(int64_t attempt) {
 /// next start then begins with the rollback.
 void TrainingRun::train() {
   begin_steps();
-  if (world_.size() > 1) busy_.emplace(world_, settings_.options.log_every);
+  if (world_.size() > 1) busy_.emplace(world_, groups_.at.pp, settings_.options.log_every);
   if (const TrainOptions& o = settings_.options; !o.trace.empty()) {
     trace_.emplace(StepTraceOptions{.file = o.trace, .steps = o.trace_steps, .skip = o.trace_skip}, files_, world_,
                    *trainer_);
@@ -286,6 +286,7 @@ void TrainingRun::say_who_is_slow(const BusyVerdict& verdict) {
   metrics_.record_busy_ranks({.busiest_rank = verdict.busiest_rank,
                               .busy_seconds = verdict.busy_seconds,
                               .least_busy_seconds = verdict.busy_seconds_least,
+                              .slow_rank = verdict.slow ? verdict.slow->rank : -1,
                               .slow_by = verdict.slow ? verdict.slow->by : 0});
   if (!verdict.ended.empty()) runtime::log_info(verdict.ended);
   if (!verdict.named.empty()) runtime::log_warning(verdict.named);

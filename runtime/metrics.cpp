@@ -126,6 +126,7 @@ struct TrainingMetrics::State {
   Family<Gauge>& busy_seconds = gauges("trireme_train_busy_seconds", "How long that rank was busy in a step.");
   Family<Gauge>& rank_skew = gauges("trireme_train_rank_skew_seconds",
                                     "Busy time in a step of the busiest rank minus that of the least busy.");
+  Family<Gauge>& slow_rank = gauges("trireme_train_slow_rank", "Rank that is named as slow, -1: none is.");
   Family<Gauge>& slow_by =
       gauges("trireme_train_slow_rank_ratio", "Times the others' time of the rank named as slow, 0: none is.");
   Family<Counter>& comm_seconds =
@@ -190,6 +191,7 @@ void TrainingMetrics::record_busy_ranks(const BusyMetrics& busy) {
   state_->slowest_rank.Add({}).Set(static_cast<double>(busy.busiest_rank));
   state_->busy_seconds.Add({}).Set(busy.busy_seconds);
   state_->rank_skew.Add({}).Set(busy.busy_seconds - busy.least_busy_seconds);
+  state_->slow_rank.Add({}).Set(static_cast<double>(busy.slow_rank));
   state_->slow_by.Add({}).Set(busy.slow_by);
 }
 

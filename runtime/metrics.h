@@ -30,7 +30,8 @@ struct BusyMetrics {
   int64_t busiest_rank = 0;
   double busy_seconds = 0;  ///< of that rank
   double least_busy_seconds = 0;
-  double slow_by = 0;  ///< times the others' time, of a rank that is named as slow; 0: none is
+  int64_t slow_rank = -1;  ///< that is named; -1: none is
+  double slow_by = 0;      ///< times the others' time, of that rank; 0: none is
 };
 
 class TrainingMetrics {

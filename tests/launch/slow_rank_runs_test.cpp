@@ -2,6 +2,8 @@
 // where they are alike.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/launch/workspace.h"
 
 namespace trireme::tests {
@@ -52,32 +54,58 @@ TEST(SlowRankRuns, ABusyLoopIsNamedAndNoOtherRank) {
   EXPECT_GT(named, 0) << result.error;
 }
 
-/// Of a run of about five seconds, in which a verdict a second could name somebody.
-void expect_nobody_is_named(const std::vector<std::string>& layout) {
+/// 0 of none.
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
+}
+
+/// What an even run says of its ranks, which is that nobody is slow.
+struct EvenRun {
+  int verdicts = 0;
+  double busy_part = 0;  ///< of a step: the medians over the run of the ranks' median and of steps
+};
+
+EvenRun even_run(const std::vector<std::string>& layout, int steps) {
   Workspace space;
   space.prepare();
-  std::vector<std::string> words = train_words(space, {"--steps", "200"});
+  std::vector<std::string> words = train_words(space, {"--steps", std::to_string(steps)});
   words.insert(words.end(), layout.begin(), layout.end());
   const ProgramResult result = run_trireme_ranks(2, words, {.timeout_seconds = 115});
-  ASSERT_EQ(result.exit_code, 0) << result.error;
+  EXPECT_EQ(result.exit_code, 0) << result.error;
   EXPECT_EQ(lines_with(result.error, "slow"), 0) << result.error;
-  int verdicts = 0;
+  std::vector<double> busy;
+  std::vector<double> taken;
   for (const auto& line : space.log("run")) {
     EXPECT_FALSE(line.contains("slow_rank"));
-    if (!line.contains("busiest_rank")) continue;
-    ++verdicts;
-    // What is waited in is no part of it.
-    EXPECT_LE(line.at("busy_seconds_median").to_number<double>(), line.at("busy_seconds").to_number<double>());
+    taken.push_back(line.at("step_seconds").to_number<double>());
+    if (line.contains("busiest_rank")) busy.push_back(line.at("busy_seconds_median").to_number<double>());
   }
-  EXPECT_GE(verdicts, 3);
+  return {.verdicts = static_cast<int>(busy.size()), .busy_part = median(busy) / median(taken)};
+}
+
+/// Of a run that lasts for three verdicts, by which somebody could be named: they come by the second.
+EvenRun long_even_run(const std::vector<std::string>& layout) {
+  EvenRun run;
+  for (int steps = 200; run.verdicts < 3 && steps <= 6400 && !testing::Test::HasFailure(); steps *= 2) {
+    run = even_run(layout, steps);
+  }
+  EXPECT_GE(run.verdicts, 3);
+  return run;
 }
 
 TEST(SlowRankRuns, AnEvenRunNamesNobody) {
-  expect_nobody_is_named({});
+  // It has little to wait for, though neighbours on the machine may make a rank wait for the other.
+  EXPECT_GT(long_even_run({}).busy_part, 0.2);
 }
 
 TEST(SlowRankRuns, AnEvenPipelineNamesNobody) {
-  expect_nobody_is_named({"--pipeline-parallel", "2"});
+  // Of 4 microbatches on 2 stages a rank waits for one in five or longer: what is waited in is no part of it.
+  const double busy_part = long_even_run({"--pipeline-parallel", "2"}).busy_part;
+  EXPECT_GT(busy_part, 0.2);
+  EXPECT_LT(busy_part, 0.9);
 }
 
 TEST(SlowRankRuns, ARankAloneHasNobodyToBeHeldAgainst) {

@@ -10,8 +10,8 @@ BusyTimes times(double seconds, double low = 0.95) {
   return {.seconds = seconds, .low_seconds = low * seconds, .flops = 1e9, .step_seconds = 2 * seconds};
 }
 
-BusyTimes times_of_work(double seconds, double flops) {
-  return {.seconds = seconds, .low_seconds = seconds, .flops = flops, .step_seconds = seconds};
+BusyTimes times_of_work(double seconds, double flops, double stage = 0) {
+  return {.seconds = seconds, .low_seconds = seconds, .flops = flops, .stage = stage, .step_seconds = seconds};
 }
 
 SlowRanks judge_of(size_t ranks) {
@@ -116,20 +116,30 @@ TEST(SlowRank, RanksOfASlowHostDoNotTakeTurnsInTheLog) {
 
 TEST(SlowRank, StagesAreComparedByTheirFlops) {
   // Twice the flops in twice the time, or in two and a half times: an even pipeline whose ops differ.
-  EXPECT_EQ(named_after(50, {times_of_work(1, 1e9), times_of_work(2, 2e9)}), -1);
-  EXPECT_EQ(named_after(50, {times_of_work(1, 1e9), times_of_work(2.5, 2e9)}), -1);
-  EXPECT_EQ(named_after(3, {times_of_work(1, 1e9), times_of_work(3.2, 2e9)}), 1);
+  EXPECT_EQ(named_after(50, {times_of_work(1, 1e9), times_of_work(2, 2e9, 1)}), -1);
+  EXPECT_EQ(named_after(50, {times_of_work(1, 1e9), times_of_work(2.5, 2e9, 1)}), -1);
+  EXPECT_EQ(named_after(3, {times_of_work(1, 1e9), times_of_work(3.2, 2e9, 1)}), 1);
   // Less work in the same time.
-  EXPECT_EQ(named_after(3, {times_of_work(1, 0.5e9), times_of_work(1, 1e9), times_of_work(1, 1e9)}), 0);
+  EXPECT_EQ(named_after(3, {times_of_work(1, 0.5e9), times_of_work(1, 1e9, 1), times_of_work(1, 1e9, 1)}), 0);
+}
+
+TEST(SlowRank, StagesOfEqualFlopsMayTakeDifferentTimes) {
+  std::vector<BusyTimes> ranks{times_of_work(1, 1e9, 0), times_of_work(1.3, 1e9, 1)};
+  EXPECT_EQ(named_after(50, ranks), -1);
+  ranks[1].stage = 0;  // of one stage it is named
+  EXPECT_EQ(named_after(3, ranks), 1);
+  EXPECT_EQ(named_after(50, {times_of_work(1, 1e9, 0), times_of_work(1, 1e9, 0), times_of_work(1.3, 1e9, 1),
+                             times_of_work(1.3, 1e9, 1)}),
+            -1);
 }
 
 TEST(SlowRank, RanksOfOneStageAreHeldAgainstEachOtherMoreClosely) {
-  const std::vector<BusyTimes> ranks{times_of_work(1, 1e9), times_of_work(1.3, 1.0001e9), times_of_work(3, 3e9),
-                                     times_of_work(3, 3e9)};
+  const std::vector<BusyTimes> ranks{times_of_work(1, 1e9), times_of_work(1.3, 1.0001e9), times_of_work(3, 3e9, 1),
+                                     times_of_work(3, 3e9, 1)};
   EXPECT_EQ(named_after(3, ranks), 1);
   // Both ranks of a stage, on a slow host.
-  EXPECT_EQ(named_after(3, {times_of_work(2, 1e9), times_of_work(2, 1e9), times_of_work(1.1, 1.1e9),
-                            times_of_work(1.1, 1.1e9), times_of_work(1, 1e9), times_of_work(1, 1e9)}),
+  EXPECT_EQ(named_after(3, {times_of_work(2, 1e9), times_of_work(2, 1e9), times_of_work(1.1, 1.1e9, 1),
+                            times_of_work(1.1, 1.1e9, 1), times_of_work(1, 1e9, 2), times_of_work(1, 1e9, 2)}),
             0);
 }
 

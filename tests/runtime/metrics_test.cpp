@@ -75,15 +75,18 @@ TEST(Metrics, CommunicationTotalsAreCountersThatNeverFall) {
 
 TEST(Metrics, TellsWhoIsBusyAndWhoIsSlow) {
   TrainingMetrics metrics({});
-  metrics.record_busy_ranks({.busiest_rank = 3, .busy_seconds = 0.75, .least_busy_seconds = 0.5, .slow_by = 1.5});
+  metrics.record_busy_ranks(
+      {.busiest_rank = 3, .busy_seconds = 0.75, .least_busy_seconds = 0.5, .slow_rank = 2, .slow_by = 1.5});
   std::string page = metrics.text();
   EXPECT_EQ(value_of(page, "trireme_train_slowest_rank"), "3");
   EXPECT_EQ(value_of(page, "trireme_train_busy_seconds"), "0.75");
   EXPECT_EQ(value_of(page, "trireme_train_rank_skew_seconds"), "0.25");
+  EXPECT_EQ(value_of(page, "trireme_train_slow_rank"), "2");
   EXPECT_EQ(value_of(page, "trireme_train_slow_rank_ratio"), "1.5");
   metrics.record_busy_ranks({.busiest_rank = 1, .busy_seconds = 0.5, .least_busy_seconds = 0.5});
   page = metrics.text();
   EXPECT_EQ(value_of(page, "trireme_train_slowest_rank"), "1");
+  EXPECT_EQ(value_of(page, "trireme_train_slow_rank"), "-1");
   EXPECT_EQ(value_of(page, "trireme_train_slow_rank_ratio"), "0");
 }
 
