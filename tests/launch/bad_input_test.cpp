@@ -146,13 +146,12 @@ TEST(BadInput, PlanAboveTheMachinesMemory) {
     EXPECT_NE(result.error.find(advice), std::string::npos) << result.error;
   };
   expect_advice({"--steps", "2"},
-                "parameters and optimizer alone need 9.9 TB a rank: choose more of --tensor-parallel or "
-                "--pipeline-parallel, or a smaller --model");
+                "nothing near it fits: the least is 9.9 TB a rank with --microbatch-size 1 --recompute full; choose a "
+                "smaller --model");
   space.write("model.json", R"({"model_type": "gpt2", "n_layer": 8191, "n_head": 1, "n_embd": 16, "n_positions": 32,
                                 "vocab_size": 257})");
-  expect_advice({"--steps", "2", "--global-batch-size", "65536"},
-                "lower --microbatch-size or --sequence-length, choose --recompute full, choose --precision bf16, or "
-                "choose a smaller --model");
+  // 17.9 TB for 65536 sequences at once; how few fit depends on this machine.
+  expect_advice({"--steps", "2", "--global-batch-size", "65536"}, " are free; with --microbatch-size ");
 }
 
 TEST(BadInput, DamagedValidationDataIsFoundBeforeTraining) {
